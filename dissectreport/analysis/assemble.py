@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from dissectreport.analysis.artifacts.artifact_results import Dissected, artifacts
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
+from dissectreport.analysis.comparison.replication import replication
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection.counted import Counted
@@ -40,6 +42,7 @@ from dissectreport.analysis.results.real_images import Reality
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
 from dissectreport.records.reader import Reader, S
+from dissectreport.records.replication import ReplicatedClaims
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
 from dissectreport.run.plan import Plan
@@ -96,7 +99,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         else interventions(record.interventions, reader, record.vocabulary, record.mixed_devices)
     )
     layers = tuple(_layer(layer_units, pictures) for layer_units in units)
-    return Dissection(
+    dissection = Dissection(
         model=record.model,
         provenance=_provenance(record, plan, source, devices),
         vocabulary=vocabulary_table(record.vocabulary),
@@ -112,6 +115,9 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         painting=_painting(record, reader, layers, causes, repair),
         no_painting=record.painting.missing if record.painting is not None else "",
     )
+    if not record.replication:
+        return dissection
+    return replace(dissection, replication=replication(reader.read(record.replication, ReplicatedClaims), dissection))
 
 
 def _painting(

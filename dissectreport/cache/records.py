@@ -78,6 +78,8 @@ class Record:
     real: Mapping[str, Any] = field(default_factory=dict)
     """The store `folder` with the areas of concepts in real images, and the number of `images`; empty without any."""
 
+    replication: str = ""
+    """The store folder with what a second measurement found of the run's claims; '' where none was made."""
     source: str = ""
     """The file that describes or makes the model, where one does (`source_of`); two files are two models."""
 
@@ -167,6 +169,10 @@ class Record:
         if saved.painting is None:
             exported = (record.painting for record in before if record.painting is not None)
             saved = replace(saved, painting=next(exported, None))
+        if not saved.replication:
+            saved = replace(
+                saved, replication=next((record.replication for record in before if record.replication), "")
+            )
         write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)

@@ -353,6 +353,41 @@ def edit(
         typer.echo(f"image: {out}")
 
 
+# --- replication ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+@with_options
+def replicate(
+    options: Annotated[
+        Options,
+        Only(
+            *("model", "rule", "samples", "segmenter", "features", "reference", "budget"),
+            *("device", "workers", "cache", "precision", *SETTINGS),
+        ),
+    ],
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of the second measurement.", show_default="the next that shares no latents"),
+    ] = None,
+    out: Out = Path("site"),
+    offline: Offline = False,
+) -> None:
+    """Measure the claims of a run again.
+
+    The labels, causal sets, artifact units and repair of the newest run of a model are measured once more on fresh
+    latents, and with another segmenter or feature network where one is named. A page says which claims held.
+    """
+    with reporting(offline) as reporter:
+        from dissectreport.pipeline.render import render_run
+        from dissectreport.pipeline.replicate import replicate
+
+        record = replicate(options, seed, reporter)
+        written = render_run(record, out, options.cache, reporter)
+        reporter.close()
+        _print(printing.written_lines(written, reporter.elapsed))
+
+
 # --- models ---------------------------------------------------------------------------------------------------
 
 

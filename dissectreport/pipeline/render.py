@@ -86,6 +86,12 @@ def render(
         return write_site_of(record, out, folder, reporter, site_limit, settings, processes)
 
 
+def render_run(record: Record, out: Path, cache: Path, reporter: Reporter) -> Written:
+    """Write the site of one run, by one process per core."""
+    with Workers(cores()) as processes:
+        return write_site_of(record, out, cache, reporter, SITE_LIMIT, PLAIN, processes)
+
+
 def write_site_of(
     record: Record,
     out: Path,

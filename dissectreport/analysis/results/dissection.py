@@ -19,6 +19,7 @@ from dissectreport.analysis.results.artifacts import Artifacts, Figures
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
+from dissectreport.analysis.results.replication import Replication
 
 
 class Control(StrEnum):
@@ -391,6 +392,8 @@ class Dissection:
     """What the Paint page needs; None where the network was not exported."""
     no_painting: str = ""
     """Why the network could not be exported; '' where it was, or that was not wanted."""
+    replication: Replication | None = None
+    """What a second measurement found of the claims; None where none was made."""
 
     @property
     def title(self) -> str:

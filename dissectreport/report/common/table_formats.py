@@ -44,6 +44,7 @@ def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
         "concepts": dissection.concepts.reset_index(drop=True),
         "layers": joined[["layer", *joined.columns[:-1]]],
         **real,
+        **({} if dissection.replication is None else {"replication": dissection.replication.claims}),
     }
 
 

@@ -12,7 +12,10 @@ Files = dict[str, bytes]
 """Contents by their address from the top of the site."""
 SEARCH = "search.js"
 """What the search knows of a model, or of the models of a site, within its folder."""
-PAGES = ("index", "concepts", "causes", "map", "artifacts", "lookup", "paint", "real", "trust", "preference", "methods")
+PAGES = (
+    *("index", "concepts", "causes", "map", "artifacts", "lookup", "paint", "real", "trust", "preference"),
+    *("replication", "methods"),
+)
 CARD = "card.jpg"
 """The preview picture of a model on other sites."""
 CARD_ENDS = ("index.html#u=", "")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results import real_images
+from dissectreport.analysis.results import real_images, replication
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.artifacts.summary import ArtifactMethods, artifact_methods
 from dissectreport.report.causes.summary import dictionary, listed, meaning
@@ -110,7 +110,11 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
         downloads=_downloads(site, frame, rows),
-        columns={**site.wording.dictionary(), **(real_images.COLUMNS if dissection.reality is not None else {})},
+        columns={
+            **site.wording.dictionary(),
+            **(real_images.COLUMNS if dissection.reality is not None else {}),
+            **(replication.COLUMNS if dissection.replication is not None else {}),
+        },
         causes=causal_methods(site, frame),
         artifacts=artifact_methods(site, frame),
         kinds=any(bool((layer.table["kind"] != "").any()) for layer in dissection.layers),

@@ -128,6 +128,8 @@ class OverviewPage:
     no_painting: str
     """Why there is none; '' where there is one, or it was not wanted."""
     more: Mapping[str, str]
+    replication: str
+    """The page of the second measurement; '' where none was made."""
 
 
 def overview_page(site: Site) -> OverviewPage:
@@ -182,6 +184,7 @@ def overview_page(site: Site) -> OverviewPage:
         paint="" if dissection.painting is None else frame.to(places.page("paint")),
         no_painting=dissection.no_painting,
         more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
+        replication="" if dissection.replication is None else frame.to(places.page("replication")),
     )
 
 

@@ -29,6 +29,7 @@ from dissectreport.report.pages.lookup import lookup_page
 from dissectreport.report.pages.methods import methods_page
 from dissectreport.report.pages.overview import overview_page
 from dissectreport.report.pages.real_images import real_page
+from dissectreport.report.pages.replication import replication_page
 from dissectreport.report.pages.segmenter import trust_page
 from dissectreport.report.pages.unit_map import UnitMap, map_page, map_picture
 from dissectreport.report.pages.units import LayerRows, unit_page
@@ -52,6 +53,8 @@ def model_files(site: Site) -> Files:
         files |= paint_files(site, dissection.painting)
     if dissection.reality is not None:
         files[places.page("real")] = render("real.html", real_page(site, dissection.reality))
+    if dissection.replication is not None:
+        files[places.page("replication")] = render("replication.html", replication_page(site, dissection.replication))
     if site.settings.base_url:
         files[places.card] = card(site)
     files[places.search] = model_index(site)
