@@ -130,6 +130,7 @@ def test_a_run_of_the_planted_model_is_replicated_on_fresh_latents(tmp_path: Pat
         "planted",
         layers=("features",),
         samples=240,
+        pilot=96,
         controls=False,
         interventions=False,
         artifacts=False,

@@ -81,6 +81,7 @@ def again_options(options: Options, first: Record, seed: int | None) -> Options:
         controls=False,
         interventions=False,
         artifacts=False,
+        paint=False,
     )
 
 
