@@ -141,7 +141,7 @@ window.dissectreport = window.dissectreport || {};
         const picture = new ImageData(wide, high);
         for (let i = 0; i < wide * high; i++) {
           const code = parseInt(data.colours[labels[i]].slice(1), 16);
-          picture.data.set([code >> 16, (code >> 8) & 255, code & 255, labels[i] ? 190 : 0], 4 * i);
+          picture.data.set([code >> 16, (code >> 8) & 255, code & 255, labels[i] ? 255 : 0], 4 * i);
         }
         segments.getContext("2d").putImageData(picture, 0, 0);
       },
