@@ -21,7 +21,11 @@ FOLDER = Path(__file__).resolve().parents[1] / "templates" / "static" / "onnxrun
 NAME, VERSION = "onnxruntime-web", "1.30.0"
 PACKAGE = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
 """SHA-256 of the package."""
-FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+FILES = (
+    *("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
+    *("ort.jspi.min.js", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm"),
+)
+"""For WebAssembly alone, and with WebGPU."""
 
 
 def contents(package: bytes) -> dict[str, bytes]:

@@ -8,7 +8,6 @@ window.dissectreport = window.dissectreport || {};
   let network = null;
   let inputs = null;
   let loading = null;
-  let arrived = 0;
 
   const fail = (error) => {
     at("live-words").textContent = "The network does not run here: " + error.message;
@@ -27,10 +26,8 @@ window.dissectreport = window.dissectreport || {};
       })
       .catch(fail);
   });
-  const progress = (characters) => {
-    arrived += characters;
-    const megabytes = (arrived / 1e6).toFixed(1) + " of " + (data.bytes / 1e6).toFixed(1) + " MB";
-    at("live-words").textContent = "loading the network: " + megabytes;
+  const progress = (megabytes, all) => {
+    at("live-words").textContent = "loading the network: " + megabytes.toFixed(1) + " of " + all.toFixed(1) + " MB";
   };
   const start = () =>
     app

@@ -81,7 +81,8 @@ window.dissectreport = window.dissectreport || {};
       });
     return {
       start: () => ask("start", { glue: runtime.glue, wasm: runtime.wasm }),
-      open: (name, content) => ask("open", { name, content }, [content.buffer]),
+      open: (name, content) => ask("open", { name, content, processor: runtime.processor }, [content.buffer]),
+      end: () => worker.terminate(),
       run: (name, inputs) => ask("run", { name, inputs }),
     };
   };
@@ -123,15 +124,40 @@ window.dissectreport = window.dissectreport || {};
     };
   };
 
-  /* the networks of a page: `segments` is true once the segmenter is there */
-  app.loadPaint = (data, arrived) => {
+  /* a graphics processor where there is a real one, and a browser that waits for it within WebAssembly */
+  const chooseProcessor = () => {
+    const asked = app.view.get().get("p");
+    if (asked === "wasm" || !navigator.gpu || typeof WebAssembly.Suspending !== "function")
+      return Promise.resolve("wasm");
+    return navigator.gpu
+      .requestAdapter()
+      .then((adapter) => (adapter && (asked === "webgpu" || !adapter.info.isFallbackAdapter) ? "webgpu" : "wasm"))
+      .catch(() => "wasm");
+  };
+
+  /* the networks of a page: `segments` is true once the segmenter is there; `progress` is told megabytes, of how many */
+  app.loadPaint = (data, progress) =>
+    chooseProcessor().then((processor) =>
+      loadOn(data, processor, progress).catch((error) => {
+        if (processor === "wasm") throw error;
+        return loadOn(data, "wasm", progress);
+      }),
+    );
+  const loadOn = (data, processor, progress) => {
+    let characters = 0;
+    const arrived = (more) => {
+      characters += more;
+      progress(characters / 1e6, data.bytes[processor] / 1e6);
+    };
     const file = (name) => (data.files[name] ? app.loadFile(name, data.files[name], arrived) : null);
     const text = (name) => file(name).then((content) => new TextDecoder().decode(content));
-    const needed = [text("ort"), text("glue"), file("wasm"), file("gallery"), file("tail"), file("head")];
+    const runtime = [text(processor + "-ort"), text(processor + "-glue"), file(processor + "-binary")];
+    const needed = [...runtime, file("gallery"), file("tail"), file("head")];
     return Promise.all(needed).then(([ort, glue, wasm, gallery, tail, head]) => {
-      const worker = app.startWorker({ ort, glue, wasm });
+      const worker = app.startWorker({ ort, glue, wasm, processor });
       const network = {
         run: worker.run,
+        processor,
         inputsOf: scenes(data, gallery, worker),
         segments: false,
         openSegmenter: () =>
@@ -145,7 +171,13 @@ window.dissectreport = window.dissectreport || {};
         .start()
         .then(() => worker.open("tail", tail))
         .then(() => head && worker.open("head", head))
-        .then(() => network);
+        .then(
+          () => network,
+          (error) => {
+            worker.end();
+            throw error;
+          },
+        );
     });
   };
 

@@ -14,8 +14,8 @@ window.dissectreport = window.dissectreport || {};
         env.wasmBinary = wasm;
         return Promise.resolve({});
       },
-      open: ({ name, content }) =>
-        self.ort.InferenceSession.create(content, { executionProviders: ["wasm"] }).then((session) => {
+      open: ({ name, content, processor }) =>
+        self.ort.InferenceSession.create(content, { executionProviders: [processor] }).then((session) => {
           networks[name] = session;
           return { inputs: session.inputNames, outputs: session.outputNames };
         }),
@@ -32,10 +32,13 @@ window.dissectreport = window.dissectreport || {};
       },
     };
     const { postMessage } = self;
-    self.addEventListener("message", ({ data }) =>
-      tasks[data.task](data)
+    /* one after another: a graphics processor takes no second task meanwhile */
+    let last = Promise.resolve();
+    self.addEventListener("message", ({ data }) => {
+      last = last
+        .then(() => tasks[data.task](data))
         .then((answer) => postMessage({ id: data.id, answer }))
-        .catch((error) => postMessage({ id: data.id, error: String((error && error.message) || error) })),
-    );
+        .catch((error) => postMessage({ id: data.id, error: String((error && error.message) || error) }));
+    });
   };
 })(window.dissectreport);

@@ -242,11 +242,9 @@
     at("failed").hidden = false;
     stage.element.dataset.state = "failed";
   }
-  let arrived = 0;
-  const progress = (characters) => {
-    arrived += characters;
-    at("progress").value = arrived / data.bytes;
-    at("loaded").textContent = (arrived / 1e6).toFixed(1) + " of " + (data.bytes / 1e6).toFixed(1) + " MB";
+  const progress = (megabytes, total) => {
+    at("progress").value = megabytes / total;
+    at("loaded").textContent = megabytes.toFixed(1) + " of " + total.toFixed(1) + " MB";
   };
   const load = () => {
     at("load").hidden = true;
@@ -257,6 +255,7 @@
         network = ready;
         at("waiting").hidden = true;
         stage.element.dataset.state = "ready";
+        stage.element.dataset.processor = ready.processor;
         return prepare(scene);
       })
       .then(() => network.openSegmenter())

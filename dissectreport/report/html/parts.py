@@ -12,12 +12,19 @@ from dissectreport.report.html.assets import templates_folder
 
 PART = 750_000
 """Bytes in a part, so that a page can show how much has arrived."""
-RUNTIME = {
-    "ort": "ort.wasm.min.js",
-    "glue": "ort-wasm-simd-threaded.mjs",
-    "wasm": "ort-wasm-simd-threaded.wasm",
+RUNTIMES = {
+    "wasm": {
+        "wasm-ort": "ort.wasm.min.js",
+        "wasm-glue": "ort-wasm-simd-threaded.mjs",
+        "wasm-binary": "ort-wasm-simd-threaded.wasm",
+    },
+    "webgpu": {
+        "webgpu-ort": "ort.jspi.min.js",
+        "webgpu-glue": "ort-wasm-simd-threaded.jspi.mjs",
+        "webgpu-binary": "ort-wasm-simd-threaded.jspi.wasm",
+    },
 }
-"""The files of ONNX Runtime Web, by the names that pages use."""
+"""By processor, the files of ONNX Runtime Web by the names that pages use."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ def runtime_folder() -> Path:
 @lru_cache(maxsize=1)
 def runtime_files() -> dict[str, tuple[tuple[str, bytes], ...]]:
     """By name of a file of ONNX Runtime Web, its scripts: where each goes, and the bytes to write there."""
-    return {name: _scripts(name, (runtime_folder() / f"{file}.gz").read_bytes()) for name, file in RUNTIME.items()}
+    files = {name: file for runtime in RUNTIMES.values() for name, file in runtime.items()}
+    return {name: _scripts(name, (runtime_folder() / f"{file}.gz").read_bytes()) for name, file in files.items()}
 
 
 def _scripts(name: str, content: bytes) -> tuple[tuple[str, bytes], ...]:

@@ -48,7 +48,7 @@ def live_image(site: Site, frame: Frame, concept: str) -> LiveImage | None:
         width=network.images.shape[2],
         height=network.images.shape[1],
         units=len(brush.ranked),
-        megabytes=data["bytes"] / 1e6,
+        megabytes=data["bytes"]["wasm"] / 1e6,
         href=f"{frame.to(site.places.page('paint'))}#s={sample}",
         data={**data, "ranked": list(brush.ranked), "sample": sample},
     )

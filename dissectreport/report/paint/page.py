@@ -14,7 +14,7 @@ from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
-from dissectreport.report.html.parts import RUNTIME, runtime_files
+from dissectreport.report.html.parts import RUNTIMES, runtime_files
 from dissectreport.report.html.places import Files
 from dissectreport.report.html.policy import paint_policy
 from dissectreport.report.paint.network_files import floats, network_files, packed_files
@@ -83,7 +83,7 @@ def paint_page(site: Site, painting: Painting) -> PaintPage:
         height=network.images.shape[1],
         brushes=tuple(PaintBrush(_named(site, brush), len(brush.units)) for brush in painting.brushes),
         scenes=tuple(_scene(site, frame, painting, k) for k in range(len(network.samples))),
-        megabytes=data["bytes"] / 1e6,
+        megabytes=data["bytes"]["wasm"] / 1e6,
         segments=bool(network.labels),
         fresh=bool(network.head),
         repair=len(painting.repair),
@@ -113,7 +113,7 @@ def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence
         name: [frame.to(site.places.paint_part(name, part)) for part in range(len(file.parts))]
         for name, file in packed.items()
     }
-    scripts = sum(len(script) for parts in runtime.values() for _, script in parts)
+    sizes = {name: sum(len(script) for _, script in scripts) for name, scripts in runtime.items()}
     return {
         "units": network.activations.shape[1],
         "cells": [side - 2 * network.margin for side in network.activations.shape[2:]],
@@ -123,8 +123,11 @@ def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence
         "latent": [int(side) for side in network.latents.shape[1:]],
         "samples": [int(sample) for sample in network.samples],
         "others": {name: list(network.others[name].shape[1:]) for name in sorted(network.others)},
-        "files": {name: [frame.to(address) for address, _ in runtime[name]] for name in RUNTIME} | own,
-        "bytes": scripts + sum(file.size for file in packed.values()),
+        "files": {name: [frame.to(address) for address, _ in scripts] for name, scripts in runtime.items()} | own,
+        "bytes": {
+            processor: sum(sizes[name] for name in names) + sum(file.size for file in packed.values())
+            for processor, names in RUNTIMES.items()
+        },
     }
 
 
