@@ -17,13 +17,7 @@ from typer.testing import CliRunner
 from dissectreport import plugins
 from dissectreport.cli.app import app
 from dissectreport.models import description
-
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The code of one language on a page, in order."""
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+from tests.support.documents import DOCS, blocks
 
 
 def named(page: str, language: str) -> dict[str, str]:

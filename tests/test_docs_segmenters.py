@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -16,14 +15,9 @@ from dissectreport import plugins
 from dissectreport.cli.app import app
 from dissectreport.segmenters.words import parse_words
 from dissectreport.worker.loaded_networks import Models, Source
+from tests.support.documents import blocks
 
-DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("own-segmenter.md", "own-words.md")
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The blocks of a page in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
 
 
 def commands() -> list[list[str]]:

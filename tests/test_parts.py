@@ -16,8 +16,8 @@ from dissectreport.errors import BadOption, CacheError, FolderError
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.parts import measure_part, merge
 from dissectreport.run.shards import WHOLE, RunPart
+from tests.support.documents import blocks
 from tests.support.reporters import RecordingReporter
-from tests.test_docs import blocks
 
 WORDS = "planted --layers features --samples 64 --workers 1 --device cpu --no-interventions --no-artifacts"
 SBATCH = """#!{python}
