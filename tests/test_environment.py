@@ -134,7 +134,18 @@ def test_a_signal_ends_every_process_although_a_plugin_hangs(
 ) -> None:
     (tmp_path / "net.py").write_text("BUSY = True\n" + NETWORK)
     (tmp_path / "mine.toml").write_text('network = "./net.py:Net"\nlatent = 6\nsegmenter = "colour"\n')
-    command = [*PROGRAM, "build", "mine.toml", "--samples", "960", "--cache", "c", "--workers", str(workers)]
+    command = [
+        *PROGRAM,
+        "build",
+        "mine.toml",
+        "--samples",
+        "960",
+        "--cache",
+        "c",
+        "--workers",
+        str(workers),
+        "--no-interventions",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (tmp_path / "started").exists():

@@ -222,7 +222,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     checked = run.invoke(app, ["check", "mine.toml"])
     assert checked.exit_code == 0, checked.output
     words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
-    built = run.invoke(app, ["build", "mine.toml", *words])
+    built = run.invoke(app, ["build", "mine.toml", *words, "--no-interventions"])
     assert built.exit_code == 0, built.output
     found = load_dissection("mine.toml", cache=Path("cache"))
     assert [(layer.name, len(layer.table)) for layer in found.layers] == [
@@ -350,7 +350,10 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     generator = plugins.generator(name)
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
-    dissectreport.build(Options(name, samples=96, workers=1, artifacts=False, cache=place / "cache"), place / "site")
+    dissectreport.build(
+        Options(name, samples=96, workers=1, interventions=False, artifacts=False, cache=place / "cache"),
+        place / "site",
+    )
     found = load_dissection(name, cache=place / "cache")
     assert [len(layer.table) for layer in found.layers] == [12, 24]
 
@@ -623,7 +626,9 @@ def test_a_wrong_range_stops_a_run_before_anything_is_measured(place: Path) -> N
     torch.save(made("Mlp").state_dict(), "mlp.pth")
     name = write(place, 'network = "./net.py:Mlp"\nweights = "mlp.pth"\nlatent = 6\nsegmenter = "colour"\n')
     with pytest.raises(ModelError, match=r"'mine': its pixels range from .* set output = \{ range = \[0, 1\] \}"):
-        dissectreport.measure(Options(name, cache=place / "cache", samples=16, workers=1, artifacts=False))
+        dissectreport.measure(
+            Options(name, cache=place / "cache", samples=16, workers=1, interventions=False, artifacts=False)
+        )
 
 
 # --- which layers ---
