@@ -331,6 +331,10 @@ def edit(
         int | None, typer.Option(help="Number of the latent in the series.", show_default="that of the edits")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the series.", show_default="that of the edits")] = None,
+    photo: Annotated[
+        Path | None,
+        typer.Option(help="A photo that `dissectreport invert` wrote, in place of a latent.", metavar="FILE"),
+    ] = None,
     other_weights: Annotated[
         bool, typer.Option("--other-weights", help="Apply edits that were made for other weights.")
     ] = False,
@@ -347,10 +351,31 @@ def edit(
         from dissectreport.report.html.images import png
 
         files.check_writable(out.parent)
-        pixels = edited_image(options, read_painted(edits), latent, seed, other_weights)
+        pixels = edited_image(options, read_painted(edits), latent, seed, other_weights, photo)
         files.write(out, png(pixels))
         reporter.close()
         typer.echo(f"image: {out}")
+
+
+@app.command()
+@with_options
+def invert(
+    options: Annotated[Options, Only("model", "segmenter", "device", *SETTINGS)],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, of any size.", metavar="PHOTO...")],
+    out: Annotated[Path, typer.Option(help="Folder for the latents.", metavar="FOLDER")] = Path("inverted"),
+    offline: Offline = False,
+) -> None:
+    """Find the latents that draw photos.
+
+    First a latent for each photo, then small residuals in two layers: what these must add, the generator cannot
+    draw. `dissectreport edit --photo` takes the files.
+    """
+    with reporting(offline) as reporter:
+        from dissectreport.pipeline.invert import invert
+
+        found = invert(options, photos, out, reporter)
+        reporter.close()
+        _print(printing.inverted_lines(found, out))
 
 
 # --- replication ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport.errors import counted
@@ -13,6 +14,7 @@ from dissectreport.run.shards import WHOLE, RunPart
 if TYPE_CHECKING:
     from dissectreport.analysis.results.artifacts import Artifacts
     from dissectreport.pipeline.cache_tools import CacheContent, RunStatus
+    from dissectreport.pipeline.invert import InvertedPhoto
     from dissectreport.pipeline.on_demand import EditResult
     from dissectreport.pipeline.preflight import LayerSummary
     from dissectreport.plugins import PluginInfo
@@ -33,6 +35,19 @@ def measured_line(model: str, seconds: float, part: RunPart | None = None) -> st
         done = f"part {part.number} of {part.of} was measured in {spoken(seconds)}"
         return f"{done}; when all are, `dissectreport merge` with the same options joins them"
     return f"measured in {spoken(seconds)}; `dissectreport render {shlex.quote(model)}` writes its site"
+
+
+def inverted_lines(photos: Sequence[InvertedPhoto], out: Path) -> Iterator[str]:
+    """How well each photo is drawn, and what the generator leaves out of it."""
+    yield f"{'photo':24} {'dB':>6} {'labels':>7}   {'+ residuals':>11} {'labels':>7}   largest changes of areas"
+    for one in photos:
+        changes = ", ".join(f"{area.concept} {area.photo:.1%} → {area.inverted:.1%}" for area in one.areas[:3])
+        alone, both = f"{one.psnr_latent:6.1f} {one.labels_latent:7.1%}", f"{one.psnr:11.1f} {one.labels:7.1%}"
+        yield f"{one.photo[:24]:24} {alone}   {both}   {changes}"
+    for layer in photos[0].residuals:
+        mean = sum(one.residuals[layer] for one in photos) / len(photos)
+        yield f"residuals at {layer}: {mean:.1%} of its activations, root mean square"
+    yield f"{counted(len(photos), 'photo')} in {out}: latents for `dissectreport edit --photo`, pictures, numbers"
 
 
 def edit_lines(result: EditResult) -> Iterator[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,8 +118,11 @@ def edited_image(
     latent: int | None = None,
     seed: int | None = None,
     other_weights: bool = False,
+    photo: Path | None = None,
 ) -> NDArray[np.uint8]:
     """(height, width, 3) the image of a latent after the strokes; latent and seed are those of the edits by default.
+
+    With `photo`, a file that `invert` wrote, the strokes are on that photo.
 
     edits = read_painted("edits.json")                              # from dissectreport.models.strokes
     pixels = edited_image(Options("scenes_pgan"), edits, latent=3)
@@ -125,6 +130,7 @@ def edited_image(
     import torch
 
     from dissectreport.models.base import makes_images
+    from dissectreport.models.inverted import read_inverted
     from dissectreport.models.strokes import painted
     from dissectreport.worker.loaded_networks import Source
     from dissectreport.worker.pictures import as_bytes
@@ -138,5 +144,11 @@ def edited_image(
     if not makes_images(models.generator):
         raise ModelError(f"{models.generator.name} reads images and makes none, so nothing can be painted")
     z = models.latents(seed, number, 1)
-    with torch.no_grad(), painted(models.generator, edits, other_weights):
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        if photo is not None:
+            inverted = read_inverted(photo)
+            stack.enter_context(inverted.on(models.generator, other_weights))
+            z = inverted.latent
+        stack.enter_context(painted(models.generator, edits, other_weights))
         return np.asarray(as_bytes(models.images(z, number))[0])

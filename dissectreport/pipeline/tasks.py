@@ -58,6 +58,7 @@ class Task(StrEnum):
     PAGES = "rendering units"
     EDITING = "editing images"
     REPAIR = "repairing images"
+    INVERSION = "inverting photos"
 
 
 STEPS = {

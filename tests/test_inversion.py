@@ -1,0 +1,134 @@
+"""Photos are found again as latents, with what the generator cannot draw; edits are made on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from dissectreport import plugins
+from dissectreport.cli.app import app
+from dissectreport.errors import BadOption, ModelError
+from dissectreport.image_files import opened_image
+from dissectreport.models.inverted import Inverted, read_inverted
+from dissectreport.models.strokes import PaintedEdits, Stroke
+from dissectreport.networks.latents import latents
+from dissectreport.pipeline import invert as inverting
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.painting import edited_image
+from dissectreport.worker.inversion import InversionSteps, PhotoLoss, invert, label_agreement, signal_to_noise
+from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.pictures import as_bytes
+
+MODEL = "scenes64"
+FEW = InversionSteps(20, 10)
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Source(MODEL, "scenes").models()
+
+
+@pytest.fixture
+def photos(models: Models, tmp_path: Path) -> list[Path]:
+    """Two samples of the model itself, as files."""
+    with torch.no_grad():
+        drawn = as_bytes(models.generator(latents(5, 0, 2, models.generator.latent_shape)))
+    paths = [tmp_path / f"sample {number}.png" for number in range(2)]
+    for path, pixels in zip(paths, drawn, strict=True):
+        Image.fromarray(pixels).save(path)
+    return paths
+
+
+def test_steps_bring_images_nearer_and_residuals_bring_them_nearer_still(models: Models, photos: list[Path]) -> None:
+    size = models.generator.image_size
+    targets = torch.stack([inverting.opened(photo, size) for photo in photos])
+    told: list[tuple[int, int]] = []
+
+    def tell(every: int, before: int, step: int) -> None:
+        told.append((before + step, every))
+
+    layers = inverting.residual_layers(models.generator)
+    found = invert(models, targets, layers, FEW, 0, tell)
+    start = invert(models, targets, (), InversionSteps(0, 0), 0, tell)
+    psnr = [signal_to_noise(images, targets) for images in (start.images, found.from_latents, found.images)]
+    assert bool((psnr[0] + 1 < psnr[1]).all()) and bool((psnr[1] < psnr[2]).all())
+    loss = PhotoLoss.of(models, targets)
+    with torch.no_grad():
+        assert loss(found.images) < loss(found.from_latents) < loss(start.images)
+    assert told == [(step, 30) for step in range(1, 31)]
+    assert all(0 < float(share) < 0.5 for shares in found.shares.values() for share in shares)
+    assert bool((label_agreement(models, found.images, targets) > 0.8).all())
+    # The loss of one photo is not that of another: a batch gives each what it gets alone, but for rounding.
+    assert len(found.latents) == 2 and not torch.equal(found.latents[0], found.latents[1])
+
+
+def test_measures_are_those_of_the_textbook(models: Models) -> None:
+    black, grey = torch.full((1, 3, 64, 64), -1.0), torch.full((1, 3, 64, 64), -0.9)
+    assert float(signal_to_noise(grey, black)) == pytest.approx(10 * np.log10(4 / 0.01), abs=1e-3)
+    assert float(label_agreement(models, black, black)) == 1
+
+
+def test_a_photo_is_inverted_written_and_edited(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dissectreport.worker.inversion.InversionSteps", lambda: FEW)
+    out = photos[0].parent / "found"
+    ran = CliRunner().invoke(app, ["invert", MODEL, *map(str, photos), "--out", str(out)])
+    assert ran.exit_code == 0, ran.output
+    assert "sample 0.png" in ran.output and "2 photos in" in ran.output
+    numbers = json.loads((out / "sample 0.json").read_text())
+    assert numbers["psnr"] > numbers["psnr_latent"] > 10
+    with opened_image(out / "sample 0.png") as image:
+        assert image.size == (3 * 64, 64)
+        shown = np.asarray(image.convert("RGB"))
+    generator = plugins.generator(MODEL)
+    nothing = PaintedEdits(MODEL, generator.identity, "layer4", 8, 8, (Stroke((0,), (0.0,), 0.0),))
+    same = edited_image(Options(MODEL), nothing, photo=out / "sample 0.safetensors")
+    assert np.abs(same.astype(int) - shown[:, 128:].astype(int)).max() <= 1, "no edit leaves the inverted photo"
+    painted = PaintedEdits(MODEL, generator.identity, "layer4", 8, 8, (Stroke(tuple(range(8)), (3.0,) * 8),))
+    assert not np.array_equal(edited_image(Options(MODEL), painted, photo=out / "sample 0.safetensors"), same)
+
+
+def test_what_cannot_be_inverted_is_refused_in_one_line(photos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_text("<html>")
+    for wrong, words in (
+        ([tmp_path / "page.png"], "page.png cannot be opened: not an image"),
+        ([tmp_path / "none.png"], "none.png cannot be opened: No such file"),
+        ([photos[0], photos[0]], "two photos are called sample 0"),
+        ([], "at least one"),
+    ):
+        with pytest.raises(BadOption, match=words):
+            inverting.invert(Options(MODEL), wrong, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_takes_images_needs_no_latents(photos: list[Path], tmp_path: Path) -> None:
+    vae = Path(__file__).parent / "fixtures" / "autoencoders" / "tiny"
+    with pytest.raises(ModelError, match="takes images itself"):
+        inverting.invert(Options(str(vae), images=tmp_path), photos, tmp_path / "out")
+
+
+def test_a_file_of_another_model_or_kind_is_refused(tmp_path: Path) -> None:
+    generator = plugins.generator(MODEL)
+    z = latents(1, 0, 1, generator.latent_shape)
+    path = tmp_path / "one.safetensors"
+    Inverted("else", "other", z, {"layer4": torch.zeros(1, 2, 3, 3)}).write(path)
+    with pytest.raises(ModelError, match="inverted with other weights of else"), read_inverted(path).on(generator):
+        pass
+    with read_inverted(path).on(generator, other_weights=True), pytest.raises(ModelError, match="does not fit layer"):
+        generator(z)
+    assert bool(generator(z).isfinite().all()), "hooks are gone"
+    Inverted(MODEL, generator.identity, z[:, :3], {}).write(path)
+    with pytest.raises(ModelError, match="is a latent of shape"), read_inverted(path).on(generator):
+        pass
+    Inverted(MODEL, generator.identity, z * float("nan"), {}).write(path)
+    with pytest.raises(BadOption, match="not finite"):
+        read_inverted(path)
+    (tmp_path / "text").write_text("no tensors")
+    for other in (tmp_path / "text", tmp_path / "absent", Path(__file__).parent / "fixtures/autoencoders/tiny.npz"):
+        with pytest.raises(BadOption, match="cannot be read"):
+            read_inverted(other)
