@@ -29,8 +29,8 @@ def build(
     with running(options, reporter) as session:
         job = without_unreadable_images(prepare(options), session.reporter)
         # With an accelerator there is one worker; pages are still rendered by several processes, started when needed.
-        with session.workers(job.workers) as workers, session.workers(options.workers or cores()) as others:
-            pages = PageStage(out, site_limit, settings, workers if workers.number > 1 else others)
+        with session.workers(job) as workers, session.processes(options.workers or cores()) as others:
+            pages = PageStage(out, site_limit, settings, workers if workers.number > 1 and not options.ray else others)
             written = run_stages(start_run(job, workers, session.reporter), (*MEASURING, pages)).written
     assert written is not None, "the last stage writes the site"
     return written

@@ -44,7 +44,7 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
     """Measure a model, reusing earlier measurements. The record names the folders with all results."""
     with running(options, reporter) as session:
         job = without_unreadable_images(prepare(options), session.reporter)
-        with session.workers(job.workers) as workers:
+        with session.workers(job) as workers:
             return run_stages(start_run(job, workers, session.reporter), MEASURING).measured
 
 
@@ -106,7 +106,7 @@ def run_stages(run: RunContext, stages: Sequence[Stage], product: Product = NOTH
 
 def schedule_of(run: RunContext, stages: Sequence[Stage]) -> Schedule:
     """The tasks of some stages, with the seconds that each will take on this machine."""
-    parallel = run.costs.networks.slowdown / run.job.workers
+    parallel = run.costs.networks.slowdown / run.workers.number
     seconds = {task: parallel * value for stage in stages for task, value in stage.seconds(run).items()}
     return Schedule({task: seconds[task] for task in Task if task in seconds})
 
@@ -143,5 +143,5 @@ def units_line(run: RunContext) -> str:
 
 def time_line(run: RunContext, schedule: Schedule) -> str:
     """How long a run will take, and with what."""
-    workers = f"{counted(run.job.workers, 'worker')} on {run.job.source.device}"
+    workers = f"{counted(run.workers.number, 'worker')} on {run.job.source.device}"
     return f"about {spoken(schedule.total)} in {counted(len(schedule.steps), 'step')} with {workers}"

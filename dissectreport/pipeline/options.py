@@ -212,6 +212,15 @@ class MachineOptions:
 
     device: Annotated[str, Help("Device to compute on: auto, cpu, cuda or mps.")] = "auto"
     workers: Annotated[int, Help("Parallel processes.", default="one per core on a CPU, one on an accelerator")] = 0
+    ray: Annotated[
+        str,
+        Help(
+            "Ray cluster to measure on: its address, auto for the one that runs here, local to start one. Needs "
+            "dissectreport\\[cluster].",
+            default="none",
+            metavar="ADDRESS",
+        ),
+    ] = ""
     precision: Annotated[
         str,
         Help("Arithmetic of interventions: auto, float32 or bfloat16 (auto uses bfloat16 only if labels agree)."),

@@ -83,7 +83,7 @@ def measure_part(options: Options, part: RunPart, reporter: Reporter | None = No
     stage = PartStage(part)
     with running(options, reporter, part) as session:
         job = without_unreadable_images(prepare(options), session.reporter)
-        with session.workers(job.workers) as workers:
+        with session.workers(job) as workers:
             return _measure_part(start_run(job, workers, session.reporter), stage)
 
 
@@ -106,7 +106,7 @@ def merge(options: Options, folders: Sequence[Path] = (), reporter: Reporter | N
         for folder in folders:
             adopt(options.cache, folder, session.reporter.say)
         job = without_unreadable_images(prepare(options), session.reporter)
-        with session.workers(job.workers) as workers:
+        with session.workers(job) as workers:
             run = start_run(job, workers, session.reporter)
             _check_counted(run)
             return run_stages(run, MEASURING).measured

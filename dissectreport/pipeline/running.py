@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from dissectreport import files
 from dissectreport.pipeline.journal import Journal
 from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.reporter import Reporter, Silent
 from dissectreport.pipeline.schedule import seconds_of
+from dissectreport.run.cluster import RayWorkers
 from dissectreport.run.engine import Workers
 from dissectreport.run.profile import TimeProfile
 from dissectreport.run.shards import WHOLE, RunPart
@@ -32,8 +34,16 @@ class Session:
     """The time of the monotonic clock after which no shard is begun."""
     profile: TimeProfile
 
-    def workers(self, number: int) -> Workers:
-        """So many workers, which keep to the time limit and are timed."""
+    def workers(self, job: Job) -> Workers:
+        """The workers of a run, here or on a cluster, which keep to the time limit and are timed."""
+        options = self.options
+        if not options.ray:
+            return self.processes(job.workers)
+        accelerator = job.source.device != "cpu"
+        return RayWorkers(options.ray, options.workers, options.timeout, self.deadline, self.profile, accelerator)
+
+    def processes(self, number: int) -> Workers:
+        """So many workers on this machine."""
         return Workers(number, self.options.timeout, self.deadline, self.profile)
 
 

@@ -84,7 +84,7 @@ class Workers:
         longest = 0.0
         for shard in shards:
             self._check_time(longest)
-            with _limited(self.timeout), _keeping(self.kept):
+            with _limited(self.timeout), keeping(self.kept):
                 began = Moment.now()
                 work = make() if work is None else work
                 made = Moment.now()
@@ -210,7 +210,7 @@ def kept() -> dict[Any, Any]:
 
 
 @contextmanager
-def _keeping(shared: dict[Any, Any]) -> Iterator[None]:
+def keeping(shared: dict[Any, Any]) -> Iterator[None]:
     """While this lasts, what passes share in this process is kept here."""
     global _kept
     before, _kept = _kept, shared
