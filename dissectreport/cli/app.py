@@ -378,6 +378,32 @@ def invert(
         _print(printing.inverted_lines(found, out))
 
 
+@app.command()
+@with_options
+def animate(
+    options: Annotated[Options, Only("model", "rule", "cache", *SETTINGS)],
+    concept: Annotated[str, typer.Option(help="Studied concept.", show_default="the one of which most goes")] = "",
+    units: Annotated[int, typer.Option(help="Units that are ablated, one by one.")] = 20,
+    shown: Annotated[int, typer.Option(help="Images side by side, at most 6.")] = 3,
+    out: Annotated[Path, typer.Option(help="WebP or GIF file.", metavar="FILE")] = Path("units-off.webp"),
+    offline: Offline = False,
+) -> None:
+    """Animate how units are switched off.
+
+    The causal units of a concept are ablated one by one, on the images of the model's pages that lose most of it. The
+    model must have been built.
+    """
+    with reporting(offline) as reporter:
+        from dissectreport.pipeline.animation import animate, animation_plan
+        from dissectreport.pipeline.render import load_dissection
+
+        dissection = load_dissection(options.model, options.rule, options.cache)
+        plan = animation_plan(dissection, concept, units, shown)
+        frames = animate(options, plan, out)
+        reporter.close()
+        typer.echo(f"{plan.concept}, {counted(frames, 'frame')}: {out}")
+
+
 # --- replication ----------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Interventions
 from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
@@ -79,7 +80,12 @@ def _ablated(site: Site, concept: str, number: int, ablated: Ablated, colours: i
 
 def concept_number(site: Site, concept: str) -> int:
     """The number of a concept in the vocabulary."""
-    names = site.dissection.vocabulary["concept"].tolist()
+    return concept_number_of(site.dissection, concept)
+
+
+def concept_number_of(dissection: Dissection, concept: str) -> int:
+    """The number of a concept in the vocabulary of a dissection; 0 for one that is not in it."""
+    names = dissection.vocabulary["concept"].tolist()
     return names.index(concept) if concept in names else 0
 
 
