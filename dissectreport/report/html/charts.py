@@ -391,7 +391,7 @@ def curve(
 
 
 def _peak_names(traces: Sequence[Trace], spots: Sequence[float], y: Callable[[float], float]) -> list[Markup]:
-    """The name of each line at its highest point, one below the other where they would overlap."""
+    """The name of each line beside its highest point, one below the other where they would overlap."""
     peaks = [(max(zip(trace.iou, spots, strict=True), key=_known), trace) for trace in traces]
     named: list[Markup] = []
     placed: list[tuple[float, float]] = []
@@ -404,7 +404,7 @@ def _peak_names(traces: Sequence[Trace], spots: Sequence[float], y: Callable[[fl
         placed.append((at, up))
         side = "end" if at > 0.75 * CURVE[0] else "start"
         kind = f"name halo ink-{trace.mark}" + (" lead" if trace is traces[0] else "")
-        named.append(text(at, up, short(trace.concept), side, kind))
+        named.append(text(at + (-12 if side == "end" else 12), up, short(trace.concept), side, kind))
     return named
 
 
