@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, Response, expect
 
 from dissectreport.publish.serve import server
@@ -354,6 +355,15 @@ def test_a_unit_can_be_linked_and_cited(chromium: Browser, folder: Path) -> None
         assert citation.startswith("layer1 unit 1 (")
         assert "planted · rule corrected" in citation
         assert citation.endswith(link)
+
+
+def test_a_figure_is_saved_as_a_picture_with_its_caption(chromium: Browser, folder: Path) -> None:
+    with open_page(chromium, folder, UNIT) as page:
+        with page.expect_download() as saved:
+            page.click("[data-save-png=chart-histogram]")
+        with Image.open(saved.value.path()) as picture:
+            assert picture.format == "PNG" and picture.width == 2 * (560 + 24) and picture.height > 2 * 250
+            assert len(picture.convert("L").resize((64, 64)).getcolors() or []) > 8
 
 
 def test_a_unit_and_a_figure_are_embedded_alone_and_a_figure_is_cited(chromium: Browser, folder: Path) -> None:
