@@ -67,7 +67,7 @@ def animation_plan(dissection: Dissection, concept: str = "", units: int = 20, i
         layer=interventions.layer,
         units=tuple(int(unit) for unit in ranked[:units]),
         samples=_most_changed(dissection, interventions, name, images),
-        seed=dissection.provenance.seed,
+        seed=int(interventions.settings["held_out_seed"]),
     )
 
 

@@ -500,7 +500,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         random_sets=20,
         random_images=12,
         block=64.0,
-        settings={"seed": 1, "learned_mask": {"steps": 300, "rate": 0.1}},
+        settings={"seed": 1, "held_out_seed": 4, "learned_mask": {"steps": 300, "rate": 0.1}},
         unit_pictures=unit_pictures,
         pictures=pictures,
         notes=("The concept door occurs in few images.",),
