@@ -83,3 +83,18 @@ def test_units_that_match_and_remove_are_counted_beside_what_chance_would_give(s
     words = concept_page(site, rows, "tree").match_and_effect
     assert f"Of the {len(first)} units of layer2 that are ablated first, {len(labelled & set(first))} ha" in words
     assert f"{len(first) * len(labelled) / layer.units:.1f} would be expected" in words
+
+
+def test_the_chart_of_match_and_effect_has_every_unit_of_which_both_are_known(site: Site, rows: ConceptRows) -> None:
+    interventions = site.dissection.interventions
+    assert interventions is not None
+    pairs = site.dissection.layers[-1].pairs
+    match = pairs[pairs["concept"] == "tree"].set_index("unit")["corrected_iou"]
+    effects = interventions.effects[interventions.effects["concept"] == "tree"].set_index("unit")
+    page = concept_page(site, rows, "tree")
+    assert {dot.unit for dot in page.matches} == set(match.index) & set(effects.index)
+    for dot in page.matches:
+        measured = effects.loc[dot.unit, "measured_effect"]
+        assert dot.match == match[dot.unit] and dot.measured == (measured == measured)
+        assert dot.effect == (measured if dot.measured else effects.loc[dot.unit, "estimate"])
+    assert concept_page(site, rows, "sun").chart_match is None

@@ -224,6 +224,52 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
 
 
 @dataclass(frozen=True)
+class MatchDot:
+    """A unit by how well it matches a concept, and how much of it ablating the unit removes."""
+
+    unit: int
+    match: float
+    effect: float
+    measured: bool
+    """Whether the effect was measured; otherwise it is estimated."""
+    labelled: bool
+    """Whether the concept is an interpretable label of the unit."""
+
+
+def match_and_effect(name: str, title: str, description: str, dots: Sequence[MatchDot], named: int = 6) -> Markup:
+    """Effect of single units over their match; filled where the unit has the label, named where the effect is large."""
+    width, height, left, right, top, bottom = 560.0, 330.0, 56.0, 20.0, 26.0, 44.0
+    ends = [
+        (min([*values, 0.0]), max([*values, 0.01])) for values in ([d.match for d in dots], [d.effect for d in dots])
+    ]
+    (x_low, x_high), (y_low, y_high) = ((low, high + 0.08 * (high - low)) for low, high in ends)
+    x, y = linear(x_low, x_high, left, width - right), linear(y_low, y_high, height - bottom, top)
+    inside = []
+    for mark in round_numbers(y_low, y_high, 5):
+        inside.append(line(left, y(mark), width - right, y(mark), "grid" if abs(mark) > 1e-9 else "axis"))
+        inside.append(text(left - 8, y(mark) + 4, _round(mark), "end", "tick"))
+    inside += [
+        text(x(m), height - bottom + 20, f"{m:.3g}".replace("-", "−"), "middle", "tick")
+        for m in round_numbers(x_low, x_high, 5)
+    ]
+    inside.append(text((left + width - right) / 2, height - 5, "chance-corrected IoU", "middle", "tick"))
+    inside.append(text(0, 12, "removed by the unit alone", class_="tick"))
+    for dot in sorted(dots, key=lambda d: d.labelled):
+        known = "measured" if dot.measured else "estimated"
+        words = f"unit {dot.unit}: chance-corrected IoU {dot.match:.2f}, removes {removed(dot.effect)} ({known})"
+        kind = f"order {'order1' if dot.labelled else 'order0'}{'' if dot.measured else ' soft'}"
+        inside.append(tag("circle", tag("title", words), cx=x(dot.match), cy=y(dot.effect), r=4.4, class_=kind))
+    placed: list[tuple[float, float]] = []
+    for dot in sorted(dots, key=lambda d: (-d.effect, d.unit))[:named]:
+        at, up = x(dot.match), y(dot.effect)
+        if all(abs(at - a) > 40 or abs(up - b) > 15 for a, b in placed):
+            placed.append((at, up))
+            side = "end" if at > width - right - 60 else "start"
+            inside.append(text(at + (-9 if side == "end" else 9), up + 4, f"unit {dot.unit}", side, "name halo"))
+    return drawing(width, height, title, description, name, *inside)
+
+
+@dataclass(frozen=True)
 class Amount:
     """A row of a bar chart: a value, optionally with a reference value."""
 

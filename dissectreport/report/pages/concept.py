@@ -12,13 +12,13 @@ from markupsafe import Markup
 
 from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.causes.concept_page import ConceptCauses, concept_causes
-from dissectreport.report.causes.summary import Studied, studied
+from dissectreport.report.causes.summary import Studied, rows_for, studied
 from dissectreport.report.common.model import Site, rows_of, view_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.concepts import NamedConcept
-from dissectreport.report.html.effect_charts import Amount, bars
+from dissectreport.report.html.effect_charts import Amount, MatchDot, bars, match_and_effect
 from dissectreport.report.html.frame import Frame, Link
 from dissectreport.report.html.numbers import Agreement, count, decimal, interval, plural
 from dissectreport.report.pages.concepts import concepts_by_units, labels_by_layer
@@ -67,6 +67,9 @@ class ConceptPage:
     chart_depth: Markup | None
     match_and_effect: str
     """How many of the units that remove it also match it, in a sentence; '' where that was not measured."""
+    chart_match: Markup | None
+    matches: tuple[MatchDot, ...]
+    """What the chart shows, by falling effect."""
     real: RealRow | None
     seen: tuple[SeenGroup, ...]
     segmenter: str
@@ -130,7 +133,13 @@ def concept_page(site: Site, rows: ConceptRows, name: str) -> ConceptPage:
     if interventions is None or name not in rows.studied:
         return page
     causes = concept_causes(site, interventions, page.frame, rows.studied[name])
-    page = replace(page, match_and_effect=_match_and_effect(site, rows, name))
+    dots = _matches(site, rows, name)
+    page = replace(
+        page,
+        match_and_effect=_match_and_effect(site, rows, name),
+        chart_match=_match_chart(name, interventions.layer, dots) if dots else None,
+        matches=dots,
+    )
     return StudiedConceptPage(**vars(page), **vars(causes))
 
 
@@ -154,6 +163,8 @@ def _page(site: Site, rows: ConceptRows, name: str) -> ConceptPage:
         nearest=() if found else _nearest(site, frame, rows, name),
         chart_depth=_depth_chart(site, concept) if len(found) and len(dissection.layers) > 1 else None,
         match_and_effect="",
+        chart_match=None,
+        matches=(),
         real=_real(site, frame, name),
         seen=seen_groups(site, frame, name),
         segmenter=str(dissection.provenance.segmenter.get("name", "")),
@@ -274,6 +285,33 @@ def _match_and_effect(site: Site, rows: ConceptRows, name: str) -> str:
     return (
         f"Of the {plural(len(chosen), 'unit')} of {layer.name} that are ablated first, {both} {verb} {name} as a label;"
         f" {decimal(expected, 1)} would be expected if match and effect were unrelated."
+    )
+
+
+def _matches(site: Site, rows: ConceptRows, name: str) -> tuple[MatchDot, ...]:
+    """The units whose match with a concept and whose effect on it are known, by falling effect."""
+    interventions = site.dissection.interventions
+    if interventions is None:
+        return ()
+    number = next(i for i, layer in enumerate(site.dissection.layers) if layer.name == interventions.layer)
+    matches = {int(r.unit): float(r.corrected_iou) for r in rows.pairs.get(name, ()) if int(r.layer) == number}
+    labelled = {int(r.unit) for r in rows.labels.get(name, ()) if int(r.layer) == number}
+    dots = []
+    for row in rows_for(interventions.effects, name):
+        unit, measured = int(row.unit), not math.isnan(row.measured_effect)
+        effect = float(row.measured_effect if measured else row.estimate)
+        if not math.isnan(matches.get(unit, math.nan) + effect):
+            dots.append(MatchDot(unit, matches[unit], effect, measured, unit in labelled))
+    return tuple(sorted(dots, key=lambda dot: (-dot.effect, dot.unit)))
+
+
+def _match_chart(name: str, layer: str, dots: Sequence[MatchDot]) -> Markup:
+    return match_and_effect(
+        "chart-match",
+        f"Match with {name} and effect on it, of the units of {layer}",
+        "Each disc is a unit: how well it matches the concept (horizontal), and the share of the concept's area that"
+        " ablating it alone removes (vertical). The table below has the numbers.",
+        dots,
     )
 
 
