@@ -60,7 +60,8 @@ def _scaled(distances: Places2D) -> Places2D:
 
 def _majorised(places: Places2D, distances: Places2D) -> Places2D:
     for _ in range(STEPS):
-        apart = np.sqrt(((places[:, None] - places[None]) ** 2).sum(2))
+        length = (places**2).sum(1)
+        apart = np.sqrt(np.maximum(length[:, None] + length - 2 * places @ places.T, 0))
         pull = -np.where(apart > 1e-9, distances / np.maximum(apart, 1e-9), 0)
         np.fill_diagonal(pull, 0)
         np.fill_diagonal(pull, -pull.sum(1))
