@@ -19,8 +19,11 @@ from PIL import Image
 from dissectreport.analysis.results.dissection import COLUMNS, Dissection
 from dissectreport.analysis.results.interventions import COLUMNS as CAUSAL_COLUMNS
 from dissectreport.analysis.results.interventions import Interventions
+from dissectreport.report.causes.share_card import before_and_after_card
 from dissectreport.report.causes.summary import TABLES
+from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
+from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import Amount, Curve, Dot, bars, removal_curves, scatter, small_curves
 from dissectreport.report.html.numbers import change, gain, percent, removed, share
@@ -353,3 +356,26 @@ def test_the_studied_concept_leads_wherever_a_slot_names_it() -> None:
     labels = np.array([[[1, 1]], [[0, 2]]], np.int16)
     assert images.leading_labels(labels).tolist() == [[1, 1]]
     assert images.leading_labels(labels, 2).tolist() == [[1, 2]]
+
+
+def test_the_preview_of_a_link_is_the_image_that_loses_most_before_and_after(found: Interventions) -> None:
+    made = with_interventions(example_dissection())
+    site = Site(made, Places.of(made), load_assets()[0])
+    picture = np.asarray(Image.open(BytesIO(before_and_after_card(site))), np.float64)
+    assert picture.shape == (630, 1200, 3)
+    lost = [
+        (before == number).mean() - (after == number).mean()
+        for number in [made.vocabulary["concept"].tolist().index("tree")]
+        for before, after in zip(
+            found.pictures["tree"].ablated.labels_before, found.pictures["tree"].ablated.labels_after, strict=True
+        )
+    ]
+    at = int(np.argmax(lost))
+    for left, pixels in (
+        (0, found.pictures["tree"].ablated.before[at]),
+        (606, found.pictures["tree"].ablated.after[at]),
+    ):
+        shown = picture[:546, left : left + 594].mean((0, 1))
+        assert np.abs(shown - pixels.mean((0, 1))).max() < 12
+    bare = example_dissection(units=6, layers=1)
+    assert before_and_after_card(Site(bare, Places.of(bare), load_assets()[0])) == b""

@@ -6,11 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.causes.galleries import most_changed, strongest_pair, with_and_without
-from dissectreport.report.causes.summary import Studied, answer, downloads, finding, layer_of, listed, meaning, studied
+from dissectreport.report.causes.summary import (
+    Removal,
+    Studied,
+    answer,
+    downloads,
+    finding,
+    layer_of,
+    listed,
+    meaning,
+    studied,
+)
 from dissectreport.report.common.model import Pairs, Site, flat
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import ranking_mark, ranking_words, small_curves
@@ -134,24 +145,27 @@ class Teaser:
     units: int
 
 
-def teaser(site: Site, frame: Frame) -> Teaser | None:
-    """The concept of which most is removed, among those with a significant effect if there are any."""
-    interventions = site.dissection.interventions
-    if interventions is None:
-        return None
-    every = studied(interventions)
+def strongest_studied(interventions: Interventions) -> tuple[Studied, Removal] | None:
+    """The concept with pictures of which most is removed, among those with a significant effect if there are any."""
     leads = [
         (concept, concept.leading)
-        for concept in every
+        for concept in studied(interventions)
         if concept.leading is not None and concept.concept.name in interventions.pictures
     ]
-    if not leads:
-        return None
     leads = [pair for pair in leads if pair[1].exceeds_random] or leads
-    strongest, lead = max(leads, key=lambda pair: -9.0 if math.isnan(pair[1].removed.value) else pair[1].removed.value)
+    return max(leads, key=lambda pair: float(np.nan_to_num(pair[1].removed.value, nan=-9.0)), default=None)
+
+
+def teaser(site: Site, frame: Frame) -> Teaser | None:
+    """The strongest causal effect; None where none was measured."""
+    interventions = site.dissection.interventions
+    pair = None if interventions is None else strongest_studied(interventions)
+    if interventions is None or pair is None:
+        return None
+    strongest, lead = pair
     layer = layer_of(site, interventions)
     return Teaser(
-        answer(every, layer),
+        answer(studied(interventions), layer),
         frame.to(site.places.page("causes")),
         strongest.concept.name,
         frame.to(site.places.concept(strongest.concept.name)),

@@ -13,6 +13,7 @@ from dissectreport.report.artifacts.preference_page import Pairs, pairs_of, pref
 from dissectreport.report.artifacts.review_page import review_page
 from dissectreport.report.artifacts.summary import edits_files
 from dissectreport.report.causes.overview import causes_page
+from dissectreport.report.causes.share_card import before_and_after_card
 from dissectreport.report.causes.summary import studied
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
@@ -56,7 +57,7 @@ def model_files(site: Site) -> Files:
     if dissection.replication is not None:
         files[places.page("replication")] = render("replication.html", replication_page(site, dissection.replication))
     if site.settings.base_url:
-        files[places.card] = card(site)
+        files[places.card] = before_and_after_card(site) or card(site)
     files[places.search] = model_index(site)
     files[places.data("provenance", "json")] = as_json_file(asdict(dissection.provenance))
     return files | {places.data(COMPARE, "json"): profile_file(site)}
