@@ -71,13 +71,13 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A browser: the one named in DISSECTREPORT_CHROMIUM, else the system's, else Playwright's own."""
-    named = os.environ.get("DISSECTREPORT_CHROMIUM") or "/usr/bin/chromium"
-    path = named if Path(named).exists() or "DISSECTREPORT_CHROMIUM" in os.environ else None
     from playwright.sync_api import sync_playwright
+
+    from tests.support.browsers import browser_path
 
     with sync_playwright() as playwright:
         try:
-            opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            opened = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox", "--disable-gpu"])
         except Exception as error:
             words = str(error).strip().splitlines()[0]
             pytest.fail(f"no browser: {words}; install chromium or set DISSECTREPORT_CHROMIUM", pytrace=False)

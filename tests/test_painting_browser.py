@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from dissectreport.networks.latents import latents
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.painting import edited_image
 from dissectreport.report.html.images import concept_colours
-from tests.support.browsers import assert_fits, assert_no_violation, open_page, wait_until
+from tests.support.browsers import assert_fits, assert_no_violation, browser_path, open_page, wait_until
 from tests.support.painting import LAYER, MODEL, REPAIR, SEED, SEGMENTER, painting, served, write_paint_site
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def paint_site(tmp_path_factory: pytest.TempPathFactory) -> PaintSite:
 
 @contextmanager
 def opened(chromium: Browser, site: PaintSite, view: str = "", **options: Any) -> Iterator[Page]:
-    """The page, when all of its networks are there."""
-    with open_page(chromium, site.folder, site.page + view, **options) as page:
+    """The page, when all of its networks are there; Chromium complains if it is asked for a graphics processor."""
+    with open_page(chromium, site.folder, f"{site.page}#p=wasm{view}", **options) as page:
         wait_until(page, "document.getElementById('stage').dataset.segmented !== undefined")
         yield page
 
@@ -91,7 +91,7 @@ def edits_of(page: Page, sample: int, repair: int) -> PaintedEdits:
 def test_the_page_draws_what_torch_draws(
     chromium: Browser, paint_site: PaintSite, sample: int, words: str, repair: int
 ) -> None:
-    with opened(chromium, paint_site, f"#s={sample}&e={words}&r={repair}") as page:
+    with opened(chromium, paint_site, f"&s={sample}&e={words}&r={repair}") as page:
         strokes_drawn(page, len(list(filter(None, words.split("~")))))
         page.check("#show-segments")
         edits, shown, segments = edits_of(page, sample, repair), pixels(page), pixels(page, "segments")
@@ -143,7 +143,7 @@ def test_mouse_strokes_are_undone_redone_and_shared_by_a_link(chromium: Browser,
         assert (pixels(page) == first).all()
         page.click("#redo")
         strokes_drawn(page, 1)
-        address = page.evaluate("location.hash")
+        address = page.evaluate("location.hash").replace("#p=wasm", "")
     with opened(chromium, paint_site, address) as page:
         strokes_drawn(page, 1)
         assert (pixels(page) == painted).all(), "the link shows the same"
@@ -153,7 +153,7 @@ def test_mouse_strokes_are_undone_redone_and_shared_by_a_link(chromium: Browser,
 
 
 def test_keys_paint_and_every_control_has_a_name(chromium: Browser, paint_site: PaintSite) -> None:
-    with opened(chromium, paint_site, "#s=3") as page:
+    with opened(chromium, paint_site, "&s=3") as page:
         first = pixels(page)
         page.focus("#stage")
         for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Space"):
@@ -182,7 +182,7 @@ def test_a_finger_paints_on_a_phone(chromium: Browser, paint_site: PaintSite) ->
 
 
 def test_units_random_units_repair_and_new_scenes(chromium: Browser, paint_site: PaintSite) -> None:
-    with opened(chromium, paint_site, "#b=u7") as page:
+    with opened(chromium, paint_site, "&b=u7") as page:
         assert "unit 7" in (page.text_content("#chosen") or ""), "as a unit's page asks for"
         page.fill("#unit", "12")
         page.press("#unit", "Tab")
@@ -205,10 +205,24 @@ def test_units_random_units_repair_and_new_scenes(chromium: Browser, paint_site:
 def test_it_works_in_a_sub_folder_of_a_server(chromium: Browser, paint_site: PaintSite) -> None:
     with served(paint_site.folder.parent) as address:
         page = chromium.new_page()
-        page.goto(f"{address}/{paint_site.folder.name}/{paint_site.page}#s=3&e={TREES}")
+        page.goto(f"{address}/{paint_site.folder.name}/{paint_site.page}#p=wasm&s=3&e={TREES}")
         wait_until(page, "document.getElementById('stage').dataset.strokes === '1'")
         assert page.is_hidden("#failed")
         page.close()
+
+
+def test_a_graphics_processor_draws_the_same(chromium: Browser, paint_site: PaintSite) -> None:
+    """In software, because there is none here."""
+    flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+    with closing(chromium.browser_type.launch(executable_path=browser_path(), args=flags)) as browser:
+        page = browser.new_page()
+        page.goto(f"{paint_site.folder.as_uri()}/{paint_site.page}#p=webgpu&s=3&e={TREES}")
+        wait_until(page, "document.getElementById('stage').dataset.strokes === '1'", seconds=120)
+        if page.get_attribute("#stage", "data-processor") != "webgpu":
+            pytest.skip("this browser has no WebGPU, not even in software")
+        shown = pixels(page)[..., :3].astype(int)
+        expected = edited_image(Options(MODEL), edits_of(page, 3, 0)).astype(int)
+    assert (np.abs(shown - expected).max(2) <= 1).mean() >= 0.999
 
 
 def test_what_does_not_work_is_said(chromium: Browser, paint_site: PaintSite, tmp_path: Path) -> None:

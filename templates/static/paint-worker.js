@@ -10,6 +10,7 @@ window.dissectreport = window.dissectreport || {};
       start: ({ glue, wasm }) => {
         const env = self.ort.env.wasm;
         env.numThreads = 1;
+        self.ort.env.logLevel = "error";
         env.wasmPaths = { mjs: URL.createObjectURL(new Blob([glue], { type: "text/javascript" })) };
         env.wasmBinary = wasm;
         return Promise.resolve({});

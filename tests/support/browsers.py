@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,12 @@ from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Response
+
+
+def browser_path() -> str | None:
+    """The program of the browser: the one named in DISSECTREPORT_CHROMIUM, else the system's; None for Playwright's."""
+    named = os.environ.get("DISSECTREPORT_CHROMIUM") or "/usr/bin/chromium"
+    return named if Path(named).exists() or "DISSECTREPORT_CHROMIUM" in os.environ else None
 
 
 @contextmanager
@@ -37,9 +44,9 @@ def open_page(browser: Browser, folder: Path, name: str, **options: Any) -> Iter
     assert trouble == []
 
 
-def wait_until(page: Page, script: str, argument: Any = None) -> None:
+def wait_until(page: Page, script: str, argument: Any = None, seconds: float = 30) -> None:
     """Wait until a script in the page is true; Playwright's own waiting evaluates text, which pages forbid."""
-    deadline = monotonic() + 30
+    deadline = monotonic() + seconds
     while not page.evaluate(script, argument):
         assert monotonic() < deadline, f"never true: {script}"
         page.wait_for_timeout(50)
