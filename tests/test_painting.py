@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from dissectreport.cache import records
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, ExportError, ModelError
 from dissectreport.models import planted as planted_model
@@ -24,8 +26,14 @@ from dissectreport.networks.edits import run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.networks.parts import Head, Tail, other_tensors
 from dissectreport.onnx_files import OnnxNetwork, export
+from dissectreport.pipeline import painting
+from dissectreport.pipeline.measure import measure
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.painting import chosen_latents, edited_image
+from dissectreport.pipeline.render import assembled, render
+from dissectreport.records.painting import PaintRecord
+from dissectreport.report.common.site_options import SiteSettings
+from dissectreport.report.site.build import write_site
 from dissectreport.stats.areas import Areas
 
 UNIT = planted_model.UNIT
@@ -179,3 +187,58 @@ def test_a_gallery_shows_every_concept() -> None:
     assert {7, 40, 41} <= set(chosen)
     few = Areas(np.arange(4), np.arange(3), pixels[:4], 64)
     assert chosen_latents(few, (1, 2)) == (0, 1, 2, 3)
+
+
+# --- a measured model ---------------------------------------------------------------------------------------------
+
+
+def job(paint: bool | None, facts: dict[str, object]) -> SimpleNamespace:
+    return SimpleNamespace(options=Options("planted", paint=paint), generator=SimpleNamespace(name="g", facts=facts))
+
+
+def test_embedded_models_are_exported_and_others_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = {"card": {}}
+    assert painting.is_painted(job(None, trained)) and not painting.is_painted(job(None, {}))
+    assert painting.is_painted(job(True, {})) and not painting.is_painted(job(False, trained))
+    monkeypatch.setattr(painting, "PACKAGES", ("onnx", "no_such_package"))
+    assert painting.is_painted(job(None, trained)), "the record says what is missing"
+    with pytest.raises(BadOption, match=r"--paint is not possible: no_such_package is not installed; pip install"):
+        painting.is_painted(job(True, {}))
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with a planted model that can be painted on."""
+    cache = tmp_path_factory.mktemp("painted")
+    few = {"samples": 32, "pilot": 32, "workers": 1, "controls": False, "interventions": False, "artifacts": False}
+    measure(Options("planted", **few, paint=True, cache=cache, layers=("features",)))
+    return cache
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.slow
+def test_a_site_has_the_page_and_the_runtime_only_where_wanted(measured: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "site", tmp_path / "other"
+    render("planted", out, cache=measured)
+    render("planted", other, cache=measured)
+    files = files_of(out)
+    assert files == files_of(other), "the same bytes"
+    assert {"planted/paint.html", "planted/paint/tail-0.js", "planted/paint/labels-0.js"} <= files.keys()
+    assert any(name.startswith("assets/onnxruntime-wasm-binary") for name in files)
+    assert "paint.html#b=u3" in files["planted/features/unit-3.html"].decode()
+    render("planted", out, cache=measured, settings=SiteSettings(paint=False))
+    assert not [name for name in files_of(out) if "paint.html" in name or "onnxruntime" in name or "/paint/" in name]
+
+
+@pytest.mark.slow
+def test_a_network_without_its_packages_says_so(measured: Path, tmp_path: Path) -> None:
+    record = records.load(measured, "planted", "corrected")
+    lacking = replace(record, painting=PaintRecord("features", "", "onnx is not installed"))
+    written = write_site(assembled(lacking, measured), tmp_path / "site")
+    pages = files_of(written.index.parent)
+    assert "planted/paint.html" not in pages
+    assert "Units cannot be painted into images here: onnx is not installed." in pages["planted/index.html"].decode()

@@ -3,7 +3,7 @@ window.dissectreport = window.dissectreport || {};
 (function (app) {
   "use strict";
   const CELL = 32;
-  const SIGNS = { works: ["rgba(39,150,86,.34)", "+"], refused: ["rgba(176,58,46,.34)", "×"] };
+  const SIGNS = { works: ["rgba(39,150,86,.18)", "+"], refused: ["rgba(176,58,46,.18)", "×"] };
 
   /* `painted` is told the cells of a stroke and whether it goes on; `size` gives the side of the brush in cells */
   app.paintStage = (data, { size, painted }) => {
