@@ -118,7 +118,7 @@ if __name__ == "__main__":
             system = SYSTEM if Path(SYSTEM).exists() else None
             browser = play.chromium.launch(executable_path=system, args=["--no-sandbox"])
             context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True)
-            found = measured(context.new_page(), f"{folder.as_uri()}/{shown}")
+            found = measured(context.new_page(), f"{folder.as_uri()}/{shown}#p=wasm")
             browser.close()
             rows.append({"network": name, **found, **sizes(folder, shown), "export s": seconds})
     write("painting", rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from dissectreport import plugins
+from dissectreport.analysis.assemble import vocabulary_table
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.models.strokes import PaintedEdits, Stroke, checked_strokes
 from dissectreport.networks.latents import latents
@@ -65,13 +69,9 @@ def strokes_drawn(page: Page, count: int) -> None:
 
 def pixels(page: Page, canvas: str = "image") -> NDArray[np.uint8]:
     """(height, width, 4) what a canvas shows."""
-    script = """(id) => {
-      const canvas = document.getElementById(id);
-      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      return [canvas.height, canvas.width, Array.from(data)];
-    }"""
-    height, width, values = page.evaluate(script, canvas)
-    return np.array(values, np.uint8).reshape(height, width, 4)
+    address = page.evaluate("(id) => document.getElementById(id).toDataURL('image/png')", canvas)
+    with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGBA"))
 
 
 def edits_of(page: Page, sample: int, repair: int) -> PaintedEdits:
@@ -87,28 +87,23 @@ def edits_of(page: Page, sample: int, repair: int) -> PaintedEdits:
     return checked_strokes(json.loads(page.evaluate(script, [sample, repair])))
 
 
-@pytest.mark.parametrize(("sample", "words", "repair"), RECORDED)
-def test_the_page_draws_what_torch_draws(
-    chromium: Browser, paint_site: PaintSite, sample: int, words: str, repair: int
-) -> None:
-    with opened(chromium, paint_site, f"&s={sample}&e={words}&r={repair}") as page:
-        strokes_drawn(page, len(list(filter(None, words.split("~")))))
-        page.check("#show-segments")
-        edits, shown, segments = edits_of(page, sample, repair), pixels(page), pixels(page, "segments")
-    assert edits.strokes[:1] == ((Stroke(REPAIR, (0.0, 0.0)),) if repair else edits.strokes[:1])
-    expected = edited_image(Options(MODEL), edits)
-    difference = np.abs(shown[..., :3].astype(int) - expected.astype(int)).max(2)
-    assert (difference <= 1).mean() >= 0.999
+def test_the_page_draws_what_torch_draws(chromium: Browser, paint_site: PaintSite) -> None:
     segmenter = plugins.segmenter(SEGMENTER)
-    image = torch.from_numpy(shown[..., :3].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    colours = concept_colours(paint_colours(paint_site))[segmenter(image)[0, 0].numpy()]
-    assert (segments[..., :3] == colours).all(2)[segments[..., 3] > 0].mean() >= 0.995
-
-
-def paint_colours(site: PaintSite) -> Any:
-    from dissectreport.analysis.assemble import vocabulary_table
-
-    return vocabulary_table(plugins.segmenter(SEGMENTER).vocabulary)
+    colours = concept_colours(vocabulary_table(segmenter.vocabulary))
+    with opened(chromium, paint_site) as page:
+        page.check("#show-segments")
+        for sample, words, repair in RECORDED:
+            page.evaluate("(words) => { location.hash = words; }", f"p=wasm&s={sample}&e={words}&r={repair}")
+            wait_until(page, f"document.getElementById('stage').dataset.scene === '{sample}'")
+            strokes_drawn(page, len(list(filter(None, words.split("~")))))
+            edits, shown, segments = edits_of(page, sample, repair), pixels(page), pixels(page, "segments")
+            assert (Stroke(REPAIR, (0.0, 0.0)) in edits.strokes) == bool(repair)
+            expected = edited_image(Options(MODEL), edits)
+            difference = np.abs(shown[..., :3].astype(int) - expected.astype(int)).max(2)
+            assert (difference <= 1).mean() >= 0.999
+            image = torch.from_numpy(shown[..., :3].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+            labels = segmenter(image)[0, 0].numpy()
+            assert (segments[..., :3] == colours[labels]).all(2)[segments[..., 3] > 0].mean() >= 0.995
 
 
 def test_latents_are_those_of_python(chromium: Browser, paint_site: PaintSite) -> None:

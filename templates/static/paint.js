@@ -100,6 +100,7 @@
     };
     thumbs.forEach((thumb) => thumb.setAttribute("aria-pressed", Number(thumb.dataset.sample) === sample));
     stage.clear();
+    ["scene", "strokes", "segmented"].forEach((name) => delete stage.element.dataset[name]);
     if (number >= 0) at("still").src = data.pictures[number];
     at("still").alt = "scene " + sample;
     if (at("scene")) at("scene").value = sample;
