@@ -41,6 +41,7 @@ SLOWEST = (
     "test_pipeline.py",
     "test_artifacts.py",
     "test_browser.py",
+    "test_painting_browser.py",
     "test_compare_browser.py",
     "test_own_models.py",
     "test_site.py",

@@ -197,7 +197,7 @@ def job(paint: bool | None, facts: dict[str, object]) -> SimpleNamespace:
 
 
 def test_embedded_models_are_exported_and_others_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = {"card": {}}
+    trained: dict[str, object] = {"card": {}}
     assert painting.is_painted(job(None, trained)) and not painting.is_painted(job(None, {}))
     assert painting.is_painted(job(True, {})) and not painting.is_painted(job(False, trained))
     monkeypatch.setattr(painting, "PACKAGES", ("onnx", "no_such_package"))

@@ -107,7 +107,7 @@ def test_the_page_draws_what_torch_draws(chromium: Browser, paint_site: PaintSit
 
 
 def test_latents_are_those_of_python(chromium: Browser, paint_site: PaintSite) -> None:
-    with opened(chromium, paint_site) as page:
+    with open_page(chromium, paint_site.folder, f"{paint_site.page}#p=wasm") as page:
         drawn = page.evaluate("Array.from(dissectreport.latentOf(1, 2016, 128))")
     assert np.array_equal(np.array(drawn, np.float32), latents(SEED, 2016, 1, (128,))[0].numpy())
 
