@@ -91,6 +91,8 @@ def test_the_page_draws_what_torch_draws(chromium: Browser, paint_site: PaintSit
     segmenter = plugins.segmenter(SEGMENTER)
     colours = concept_colours(vocabulary_table(segmenter.vocabulary))
     with opened(chromium, paint_site) as page:
+        drawn = page.evaluate("Array.from(dissectreport.latentOf(1, 2016, 128))")
+        assert np.array_equal(np.array(drawn, np.float32), latents(SEED, 2016, 1, (128,))[0].numpy())
         page.check("#show-segments")
         for sample, words, repair in RECORDED:
             page.evaluate("(words) => { location.hash = words; }", f"p=wasm&s={sample}&e={words}&r={repair}")
@@ -104,12 +106,6 @@ def test_the_page_draws_what_torch_draws(chromium: Browser, paint_site: PaintSit
             image = torch.from_numpy(shown[..., :3].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
             labels = segmenter(image)[0, 0].numpy()
             assert (segments[..., :3] == colours[labels]).all(2)[segments[..., 3] > 0].mean() >= 0.995
-
-
-def test_latents_are_those_of_python(chromium: Browser, paint_site: PaintSite) -> None:
-    with open_page(chromium, paint_site.folder, f"{paint_site.page}#p=wasm") as page:
-        drawn = page.evaluate("Array.from(dissectreport.latentOf(1, 2016, 128))")
-    assert np.array_equal(np.array(drawn, np.float32), latents(SEED, 2016, 1, (128,))[0].numpy())
 
 
 def test_mouse_strokes_are_undone_redone_and_shared_by_a_link(chromium: Browser, paint_site: PaintSite) -> None:
