@@ -29,6 +29,7 @@ from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.spikes import Spikes
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9
 
@@ -133,6 +134,13 @@ def some_neighbours(random, units):
     return Neighbours(c, *(whole(random, units, len(c), STEPS) for _ in range(3)))
 
 
+def some_spikes(random, units):
+    c = some_concepts(random)
+    sizes = np.array([units + int(random.integers(0, 2))])
+    pairs = [whole(random, 1, len(c), units, len(c)) for _ in range(2)]
+    return Spikes(c, sizes, *pairs, whole(random, len(c), units), whole(random, len(c)), whole(random, len(c)), 8)
+
+
 EVERY = {
     AblatedAreas: some_ablated_areas,
     Areas: some_areas,
@@ -150,6 +158,7 @@ EVERY = {
     Paired: some_paired,
     PatchContexts: some_patch_contexts,
     Peaks: some_peaks,
+    Spikes: some_spikes,
 }
 every_statistic = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
 

@@ -18,6 +18,7 @@ from dissectreport.analysis.comparison.replication import replication
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection.counted import Counted
+from dissectreport.analysis.dissection.spike_in import spike_in
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.units import Units, examine
 from dissectreport.analysis.interventions.intervention_results import interventions
@@ -39,6 +40,7 @@ from dissectreport.analysis.results.dissection import (
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
+from dissectreport.analysis.results.spike_in import SpikeIn
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
 from dissectreport.records.reader import Reader, S
@@ -57,6 +59,7 @@ from dissectreport.stats.joint import Joint
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.spikes import Spikes
 from dissectreport.vocabulary import Concept, Vocabulary
 
 if TYPE_CHECKING:
@@ -112,6 +115,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         artifacts=repair,
         quality=None if repair is None else repair.figures,
         reality=source.reality(areas),
+        spike_in=None if source.rule.is_published else source.spike_in(first, units, twins),
         painting=_painting(record, reader, layers, causes, repair),
         no_painting=record.painting.missing if record.painting is not None else "",
     )
@@ -287,6 +291,12 @@ class _Source:
             return None
         real = self.reader.total(record["folder"], record["images"], SHARD, Areas)
         return reality(real, generated, self.record.vocabulary) if len(real.samples) else None
+
+    def spike_in(self, folder: str, units: Sequence[Units], twins: Mapping[int, int]) -> SpikeIn | None:
+        """What was found of the planted units of the run; `units` are those of its layers."""
+        shards_of = ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Spikes))
+        share = float(np.concatenate([one.table["interpretable"] for one in units]).mean())
+        return spike_in(shards_of, self.plan.chance_grid**2, self.record.vocabulary, twins, share)
 
     def trust(self, measured: SegmentedImages) -> tuple[Trust, ...]:
         """The real images first: of the folder that was given, or the generator's own; then what was measured."""

@@ -30,6 +30,7 @@ from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.spikes import Spikes
 
 NAMES: Mapping[type[Stat], str] = {
     Joint: "joint",
@@ -40,6 +41,7 @@ NAMES: Mapping[type[Stat], str] = {
     Areas: "areas",
     Neighbours: "neighbours",
     Overlaps: "overlaps",
+    Spikes: "spikes",
     Categories: "categories",
     Ends: "ends",
     Presence: "presence",

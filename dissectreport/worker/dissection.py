@@ -22,6 +22,7 @@ from dissectreport.stats.thresholds import Thresholds
 from dissectreport.worker import counting
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import at_lattice, observe, samples_of
+from dissectreport.worker.spikes import spikes
 
 
 def make_counts(
@@ -42,7 +43,11 @@ def make_counts(
         shared = (
             {}
             if source.untrained is not None
-            else {"areas": counting.areas(masks, shard.first), "overlaps": counting.overlaps(masks)}
+            else {
+                "areas": counting.areas(masks, shard.first),
+                "overlaps": counting.overlaps(masks),
+                "spikes": spikes(coarse, shard.first),
+            }
         )
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:

@@ -32,7 +32,7 @@ class CorrectedIoU:
 
     def interval(self) -> tuple[Floats, Floats]:
         """(...) ends of the 95% interval; NaN with fewer than two groups."""
-        low, high = self._as_shares().share_interval()
+        low, high = self.as_shares().share_interval()
         return self._from_share(low), self._from_share(high)
 
     def p_above(self, bound: float, value: Floats | None = None) -> Floats:
@@ -41,7 +41,7 @@ class CorrectedIoU:
         if jack.freedom < 1:
             return np.ones(jack.value.shape)
         value = jack.value if value is None else value
-        shares = self._as_shares()
+        shares = self.as_shares()
         even = shares.logit()
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = logit(self._share(value)) - logit(self._share(np.full(value.shape, bound)))
@@ -49,7 +49,8 @@ class CorrectedIoU:
         t = np.where(np.isfinite(t), t, np.where(value > bound, np.inf, -np.inf))
         return np.where(np.isfinite(value), upper_tail(t, jack.freedom), 1.0)
 
-    def _as_shares(self) -> Jackknife:
+    def as_shares(self) -> Jackknife:
+        """The IoUs that the values have at their chance levels."""
         jack = self.jackknife
         return Jackknife(self._share(jack.value), self._share(jack.without), jack.sizes)
 

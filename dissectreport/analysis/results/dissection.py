@@ -20,6 +20,7 @@ from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.analysis.results.replication import Replication
+from dissectreport.analysis.results.spike_in import SpikeIn
 
 
 class Control(StrEnum):
@@ -392,6 +393,8 @@ class Dissection:
     """What the Paint page needs; None where the network was not exported."""
     no_painting: str = ""
     """Why the network could not be exported; '' where it was, or that was not wanted."""
+    spike_in: SpikeIn | None = None
+    """What the run found of planted units; None where that was not measured."""
     replication: Replication | None = None
     """What a second measurement found of the claims; None where none was made."""
 

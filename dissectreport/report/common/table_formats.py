@@ -44,6 +44,8 @@ def model_tables(dissection: Dissection) -> dict[str, pd.DataFrame]:
         "concepts": dissection.concepts.reset_index(drop=True),
         "layers": joined[["layer", *joined.columns[:-1]]],
         **real,
+        **({} if dissection.spike_in is None else {"planted": dissection.spike_in.planted}),
+        **({} if dissection.spike_in is None else {"smallest_found": dissection.spike_in.concepts}),
         **({} if dissection.replication is None else {"replication": dissection.replication.claims}),
     }
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results import real_images, replication
+from dissectreport.analysis.results import real_images, replication, spike_in
 from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.analysis.results.spike_in import SpikeIn
 from dissectreport.report.artifacts.summary import ArtifactMethods, artifact_methods
 from dissectreport.report.causes.summary import dictionary, listed, meaning
 from dissectreport.report.common.glossary import glossary
@@ -77,6 +78,10 @@ class MethodsPage:
     artifacts: ArtifactMethods | None
     kinds: bool
     """Whether it was measured what each IoU is made of."""
+    spike_in: SpikeIn | None
+    """What the run found of planted units."""
+    smallest: tuple[tuple[str, float], ...]
+    """By concept the smallest chance-corrected IoU that the run would have found."""
     bases: int
     """Random bases of the units in which directions were measured."""
     uninformative: Mapping[str, int]
@@ -113,11 +118,14 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         columns={
             **site.wording.dictionary(),
             **(real_images.COLUMNS if dissection.reality is not None else {}),
+            **(spike_in.COLUMNS if dissection.spike_in is not None else {}),
             **(replication.COLUMNS if dissection.replication is not None else {}),
         },
         causes=causal_methods(site, frame),
         artifacts=artifact_methods(site, frame),
         kinds=any(bool((layer.table["kind"] != "").any()) for layer in dissection.layers),
+        spike_in=dissection.spike_in,
+        smallest=_smallest_found(dissection),
         bases=max((len(layer.by_rotation) for layer in dissection.layers), default=0),
         uninformative=_uninformative(dissection),
         licence=licence_of(facts.generator),
@@ -132,6 +140,13 @@ def _downloads(site: Site, frame: Frame, rows: Mapping[tuple[str, str], int]) ->
         csv, json = (frame.to(site.places.data(name, kind, layer or None)) for kind in ("csv", "json"))
         downloads.setdefault(name, {})[layer] = Download(number, csv, json, f"{name} of {layer or 'the model'}")
     return downloads
+
+
+def _smallest_found(dissection: Dissection) -> tuple[tuple[str, float], ...]:
+    if dissection.spike_in is None:
+        return ()
+    table = dissection.spike_in.concepts
+    return tuple(zip(table["concept"].tolist(), table["smallest_found"].tolist(), strict=True))
 
 
 def _uninformative(dissection: Dissection) -> Mapping[str, int]:

@@ -1,0 +1,142 @@
+"""What this very run would have found: units of known truth, planted among its images.
+
+The run's images are taken as the population: a planted unit's truth follows from its share and from the masks of all
+images. Its interval, label and q come from the same halves and groups as those of units. What is smallest that is found
+follows from the standard error of planted units on the scale of the test: a unit is found with a probability of at
+least 80% if it is as many errors above the cut-off as the test wants, and 0.84 more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
+from dissectreport.analysis.common.jackknife import logit
+from dissectreport.analysis.common.student import quantile
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
+from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.results.spike_in import SpikeIn
+from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.iou import against_chance
+from dissectreport.stats.spikes import SHARES, Spikes
+from dissectreport.vocabulary import Vocabulary
+
+POWER = 0.8
+LEVELS = np.round(np.arange(0.045, 1, 0.005), 3)
+"""Chance-corrected IoUs among which the smallest that is found is searched."""
+
+
+def spike_in(
+    shards: Iterable[tuple[int, Spikes]],
+    pixels: int,
+    vocabulary: Vocabulary,
+    twins: Mapping[int, int],
+    interpretable: float,
+) -> SpikeIn | None:
+    """What was found of the planted units of a run; None where no concept can be tested.
+
+    `shards` are (group, counts); `pixels` is the number of pixels of the grid, `twins` gives the concept that a concept
+    counts as, and `interpretable` the share of the run's units that are: with it rises the p-value that is significant.
+    """
+    counted = list(shards)
+    if not counted:
+        return None
+    every = merge_all(stat for _, stat in counted)
+    scores = score(
+        Groups.of((group, stat.over(every.concepts).as_chance()) for group, stat in counted), pixels, replicates=1
+    )
+    if not scores.tested.any() or scores.corrected_iou.freedom < 2:
+        return None
+    planted = _table(every, scores, Words(vocabulary, every.concepts, twins))
+    found = planted[planted["found"]]
+    return SpikeIn(
+        planted=planted,
+        concepts=_smallest(planted, scores, Q * max(interpretable, 0.01)),
+        covered=int(planted["covered"].sum()),
+        intervals=len(planted),
+        found=len(found),
+        falsely=int((~found["right"]).sum()),
+    )
+
+
+def truth(every: Spikes) -> tuple[Floats, Floats]:
+    """(c, shares) IoU and chance-corrected IoU that planted units have in all images."""
+    chance = every.as_chance()
+    concepts, shares = every.on.shape
+    own = np.arange(concepts)
+    expected = chance.expected()[..., 0].reshape(concepts, shares, concepts)[own, -1, own][:, None]
+    whole = every.present[:, None].astype(np.float64)
+    both = np.array(SHARES) * whole + (1 - np.array(SHARES)) * expected
+    iou, _, corrected = against_chance(both, expected, whole, whole)
+    return iou, corrected
+
+
+def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
+    """One row a planted unit of a concept that is tested."""
+    concepts, shares = every.on.shape
+    unit = np.arange(concepts * shares)
+    column, share = unit // shares, unit % shares
+    iou, corrected = (values.reshape(-1) for values in truth(every))
+    verdict = judge(scores)
+    low, high = scores.iou.share_interval()
+    same = [words.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(verdict.column, 0), strict=True)]
+    right = np.array(same) & (corrected > LEAST_CORRECTED_IOU)
+    table = pd.DataFrame(
+        {
+            "concept": words.concept(column),
+            "category": words.category(column),
+            "planted_share": np.array(SHARES)[share],
+            "iou_true": iou,
+            "corrected_iou_true": corrected,
+            "iou": scores.iou.value[unit, column],
+            "iou_low": low[unit, column],
+            "iou_high": high[unit, column],
+            "label": words.concept(verdict.column),
+            "q": verdict.q,
+            "found": verdict.interpretable,
+            "right": right,
+            "error": _error(scores, unit, column),
+        }
+    )
+    covered = (table["iou_low"] <= table["iou_true"]) & (table["iou_true"] <= table["iou_high"])
+    known = scores.tested[column] & (table["planted_share"] < 1).to_numpy()
+    return table.assign(covered=covered)[known].reset_index(drop=True)
+
+
+def _error(scores: Scores, unit: Ints, column: Ints) -> Floats:
+    """Standard errors of planted units with their concepts on the scale of the test; NaN where it is plain."""
+    picked = scores.corrected.at(unit, column)
+    shares = picked.as_shares()
+    return np.where(shares.inside(), shares.logit().error(), np.nan)
+
+
+def _smallest(planted: pd.DataFrame, scores: Scores, significant: float) -> pd.DataFrame:
+    """One row a concept: the smallest chance-corrected IoU that is found with a probability of at least 80%.
+
+    `significant` is the largest p-value of units that are interpretable.
+    """
+    freedom = scores.corrected_iou.freedom
+    wanted = quantile(1 - significant, freedom) + quantile(POWER, freedom)
+    rows = []
+    for (concept, category), group in planted.groupby(["concept", "category"], sort=False):
+        known = group[group["error"].notna() & (group["corrected_iou_true"] > 0)].sort_values("corrected_iou_true")
+        least = float("nan")
+        if len(known):
+            chance = _chance_level(known)
+            errors = np.interp(LEVELS, known["corrected_iou_true"], known["error"])
+            beyond = logit(LEVELS * (1 - chance) + chance) - logit(
+                np.full(len(LEVELS), LEAST_CORRECTED_IOU * (1 - chance) + chance)
+            )
+            enough = LEVELS[beyond >= wanted * errors]
+            least = float(enough[0]) if len(enough) else float("nan")
+        rows.append((concept, category, least))
+    return pd.DataFrame(rows, columns=["concept", "category", "smallest_found"])
+
+
+def _chance_level(known: pd.DataFrame) -> float:
+    """The chance level of a concept's planted units, from their true IoUs."""
+    iou, corrected = known["iou_true"].to_numpy(), known["corrected_iou_true"].to_numpy()
+    return float(np.median((iou - corrected) / np.maximum(1 - corrected, 1e-9)))
