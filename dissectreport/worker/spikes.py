@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dissectreport.stats.spikes import SHARES, Spikes
 from dissectreport.worker.counting import Masks, precise, whole
@@ -19,16 +20,19 @@ def spikes(masks: Masks, first: int) -> Spikes:
     own = random.random_sample((concepts, len(SHARES), images)) < np.array(SHARES)[:, None]
     other = int(random.randint(1, images)) if images > 1 else 0
     shown = precise(torch.from_numpy(masks.by_pixel).to(masks.label_sets.device))
+    keys = masks.label_sets.long() + torch.arange(images, device=masks.label_sets.device)[:, None] * masks.sets
     observed, crossed, on = [], [], []
     for concept in range(concepts):
         mask = masks.holds[concept].bool()[masks.label_sets.long()]
-        elsewhere = mask.roll(other, 0)
-        copies = torch.from_numpy(own[concept]).to(mask.device)
-        units = [torch.where(copy[:, None], mask, elsewhere) for copy in copies]
-        by_set = torch.stack([torch.bincount(masks.label_sets[unit], minlength=masks.sets) for unit in units], 1)
-        observed.append(whole(precise(masks.holds) @ precise(by_set)).T)
-        crossed.append(whole(shown @ precise(torch.stack([unit.sum(0) for unit in units], 1))).T)
-        on.append([int(unit.sum()) for unit in units])
+        # A row of each share is a sum of rows of images: one that shows its own mask, or another image's.
+        maps = torch.cat([mask, mask.roll(other, 0)])
+        copied = torch.from_numpy(np.concatenate([own[concept], ~own[concept]], 1)).to(maps.device)
+        overlaps = torch.cat([_overlaps(masks, keys[half]) for half in maps.split(images)])
+        observed.append(whole(precise(copied) @ overlaps))
+        # Sums of at most as many ones as there are images.
+        shown_by = precise(copied.float() @ maps.float())
+        crossed.append(whole(shown_by @ shown.T))
+        on.append(whole(shown_by.sum(1)))
     shape = (1, concepts, len(SHARES), concepts)
     per_image = masks.by_image
     return Spikes(
@@ -41,3 +45,10 @@ def spikes(masks: Masks, first: int) -> Spikes:
         images=(per_image > 0).sum(0),
         samples=images,
     )
+
+
+def _overlaps(masks: Masks, on: Tensor) -> Tensor:
+    """(n, c) pixels of each image that show a concept, among some pixels, given as their image times the label sets
+    plus their label set."""
+    by_set = torch.bincount(on, minlength=masks.images * masks.sets).reshape(masks.images, masks.sets)
+    return precise(by_set) @ precise(masks.holds).T
