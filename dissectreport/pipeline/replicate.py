@@ -116,12 +116,9 @@ def removed_again(options: Options, claims: Sequence[Claim], reporter: Reporter)
             table = count_edit(job, edit, precision, reporter).table
             row = table[(table["concept"] == claim.concept) & (table["category"] == claim.category)]
             if len(row):
-                removed[claim] = -float(row["change"].iloc[0]), *(-float(row[e].iloc[0]) for e in ENDS)
+                change, low, high = (float(row[name].iloc[0]) for name in ("change", "change_low", "change_high"))
+                removed[claim] = -change, -high, -low
     return removed
-
-
-ENDS = ("change_high", "change_low")
-"""The ends of the change of a concept's area, of which the share removed is the negative."""
 
 
 def kept(record: Record, claims: ReplicatedClaims, cache: Path) -> Record:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def digest(claims: tuple[Claim, ...]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _estimate(row: pd.Series, name: str, sign: int = 1) -> Estimate:
+def _estimate(row: Any, name: str, sign: int = 1) -> Estimate:
     value, low, high = (sign * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
     return (value, low, high) if sign > 0 else (value, high, low)
 
@@ -82,9 +83,10 @@ def _labels(layer: Layer) -> Iterator[Claim]:
 
 
 def _causal_sets(causes: Interventions) -> Iterator[Claim]:
-    best = causes.concepts.set_index("concept")
+    columns = causes.concepts[["concept", "best_ranking", "category"]].itertuples(index=False, name=None)
+    best = {str(concept): (str(ranking), str(category)) for concept, ranking, category in columns}
     for concept, rows in causes.removal.groupby("concept", sort=False):
-        leading = rows[(rows["ranking"] == best.loc[concept, "best_ranking"]) & (rows["difference_low"] > 0)]
+        leading = rows[(rows["ranking"] == best[str(concept)][0]) & (rows["difference_low"] > 0)]
         if not len(leading):
             continue
         row = leading.sort_values("units").iloc[-1]
@@ -97,7 +99,7 @@ def _causal_sets(causes: Interventions) -> Iterator[Claim]:
             causes.layer,
             tuple(int(unit) for unit in units),
             str(concept),
-            str(best.loc[concept, "category"]),
+            best[str(concept)][1],
             _estimate(row, "removed"),
             float(row["random"]),
         )

@@ -103,7 +103,7 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
     )
     covered = (table["iou_low"] <= table["iou_true"]) & (table["iou_true"] <= table["iou_high"])
     known = scores.tested[column] & (table["planted_share"] < 1).to_numpy()
-    return table.assign(covered=covered)[known].reset_index(drop=True)
+    return table.assign(covered=covered).loc[known].reset_index(drop=True)
 
 
 def _error(scores: Scores, unit: Ints, column: Ints) -> Floats:
