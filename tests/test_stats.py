@@ -137,8 +137,9 @@ def some_neighbours(random, units):
 def some_spikes(random, units):
     c = some_concepts(random)
     sizes = np.array([units + int(random.integers(0, 2))])
-    pairs = [whole(random, 1, len(c), units, len(c)) for _ in range(2)]
-    return Spikes(c, sizes, *pairs, whole(random, len(c), units), whole(random, len(c)), whole(random, len(c)), 8)
+    observed, crossed = (whole(random, 1, len(c), units, len(c)) for _ in range(2))
+    on, present, images = whole(random, len(c), units), whole(random, len(c)), whole(random, len(c))
+    return Spikes(c, sizes, observed, crossed, on, present, images, 8)
 
 
 EVERY = {

@@ -103,7 +103,8 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
     )
     covered = (table["iou_low"] <= table["iou_true"]) & (table["iou_true"] <= table["iou_high"])
     known = scores.tested[column] & (table["planted_share"] < 1).to_numpy()
-    return table.assign(covered=covered).loc[known].reset_index(drop=True)
+    kept: pd.DataFrame = table.assign(covered=covered).loc[known].reset_index(drop=True)
+    return kept
 
 
 def _error(scores: Scores, unit: Ints, column: Ints) -> Floats:
