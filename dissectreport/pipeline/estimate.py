@@ -38,6 +38,8 @@ COUNTING: Mapping[str, Counting] = {
     RuleName.ICLR2019: Counting(5e-8, 1.2e-3, 9e-9, 5e-8, 1.2e-3),
     RuleName.PNAS2020: Counting(3e-8, 8e-4, 9e-9, 3e-8, 8e-4),
 }
+PLANTED = 9e-5
+"""Seconds of one core to count the planted units of one concept in one sample."""
 PICTURES = 1000
 """Images that are made once more to be shown, about."""
 KEPT, KEPT_OF_CONTROL = 600, 130
@@ -71,6 +73,8 @@ def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> d
     shifted = own * rule.is_published
     in_bases = controls * len(ROTATIONS) * len(plan.lattice) ** 2
     trained = of(plan.grid**2 + in_bases, own + controls * (len(ROTATIONS) * turned + shifted))
+    planted = 0.0 if rule.is_published else job.samples * PLANTED * cost.concepts
+    trained = (*trained[:2], trained[2] + planted)
     one_control = plan.chance_grid**2 * counting.control + counting.control_shard / plan.shard
     control = of(plan.grid**2, one_control) if controls else (0.0, 0.0, 0.0)
     tasks = [Task.PILOT, Task.THRESHOLD_SEARCH, Task.COUNTING]
