@@ -27,7 +27,7 @@ def spikes(masks: Masks, first: int) -> Spikes:
         # A row of each share is a sum of rows of images: one that shows its own mask, or another image's.
         maps = torch.cat([mask, mask.roll(other, 0)])
         copied = torch.from_numpy(np.concatenate([own[concept], ~own[concept]], 1)).to(maps.device)
-        overlaps = torch.cat([_overlaps(masks, keys[half]) for half in maps.split(images)])
+        overlaps = torch.cat([_overlaps(masks, keys[half]) for half in torch.split(maps, images)])
         observed.append(whole(precise(copied) @ overlaps))
         # Sums of at most as many ones as there are images.
         shown_by = precise(copied.float() @ maps.float())
