@@ -26,7 +26,17 @@ from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.painting import edited_image
 from dissectreport.report.html.images import concept_colours
 from tests.support.browsers import assert_fits, assert_no_violation, browser_path, open_page, wait_until
-from tests.support.painting import LAYER, MODEL, REPAIR, SEED, SEGMENTER, painting, served, write_paint_site
+from tests.support.painting import (
+    LAYER,
+    MODEL,
+    REPAIR,
+    SEED,
+    SEGMENTER,
+    painting,
+    served,
+    write_overview,
+    write_paint_site,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -200,6 +210,23 @@ def test_it_works_in_a_sub_folder_of_a_server(chromium: Browser, paint_site: Pai
         wait_until(page, "document.getElementById('stage').dataset.strokes === '1'")
         assert page.is_hidden("#failed")
         page.close()
+
+
+def test_units_are_switched_off_on_the_overview(chromium: Browser, paint_site: PaintSite) -> None:
+    overview = write_overview(paint_site.folder, paint_site.painting)
+    page = chromium.new_page()
+    page.goto(f"{paint_site.folder.as_uri()}/{overview}#p=wasm")
+    assert "{" not in page.locator("main").inner_text(), "data is not shown"
+    page.focus("#live-off")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    wait_until(page, "document.getElementById('live').dataset.off === '3'")
+    sample = page.evaluate("dissectreport.data('live-data').sample")
+    off = Stroke(paint_site.painting.brushes[0].ranked[:3], (0.0,) * 3)
+    edits = PaintedEdits(MODEL, plugins.generator(MODEL).identity, LAYER, 0, 0, (off,), SEED, sample)
+    shown = pixels(page, "live-image")[..., :3].astype(int)
+    page.close()
+    assert (np.abs(shown - edited_image(Options(MODEL), edits).astype(int)).max(2) <= 1).mean() >= 0.999
 
 
 def test_a_graphics_processor_draws_the_same(chromium: Browser, paint_site: PaintSite) -> None:

@@ -19,11 +19,12 @@ from dissectreport.report.common.rendering import render
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.parts import runtime_assets
 from dissectreport.report.html.places import Places
+from dissectreport.report.pages.overview import overview_page
 from dissectreport.report.paint.page import paint_files, paint_page
 from dissectreport.segmenters.base import Segmenter
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.painting import PaintRequest, make_painting
-from tests.support.dissections import example_dissection
+from tests.support.dissections import example_dissection, with_interventions
 
 MODEL, SEGMENTER, LAYER, SEED = "scenes64", "scenes", "layer4", 1
 SAMPLES = tuple(range(24))
@@ -69,6 +70,15 @@ def write_paint_site(folder: Path, shown: Painting, identity: str, segmenter: Se
     for name, content in {**shared, **runtime_assets(), **files}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+    return Path(page)
+
+
+def write_overview(folder: Path, shown: Painting) -> Path:
+    """An overview with a live image, beside the Paint page, without its other pictures; its address in the folder."""
+    dissection = replace(with_interventions(example_dissection(units=12, layers=1)), painting=shown)
+    site = Site(dissection, Places.of(dissection), load_assets()[0])
+    page = site.places.page("index")
+    (folder / page).write_bytes(render("overview.html", overview_page(site)))
     return Path(page)
 
 
