@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.pipeline.animation import HEIGHT, LINE, AnimationPlan, animate, animation_plan, frames_of
@@ -51,6 +51,6 @@ def test_frames_are_the_images_of_the_network_with_more_and_more_units_off(tmp_p
     out = tmp_path / "off.webp"
     assert animate(Options("planted"), plan, out) == 4
     with Image.open(io.BytesIO(out.read_bytes())) as moving:
-        assert (getattr(moving, "n_frames", 1), moving.size) == (4, frames[0].shape[1::-1])
+        assert (len(list(ImageSequence.Iterator(moving))), moving.size) == (4, frames[0].shape[1::-1])
     with pytest.raises(BadOption, match="\\.webp or a \\.gif"):
         animate(Options("planted"), plan, tmp_path / "off.mp4")
