@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dissectreport.report.common.model import Site, interpretable_labels
+from dissectreport.report.common.model import BELOW_BASELINE, Site, interpretable_labels
 from dissectreport.report.common.rendering import render
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.places import Places
@@ -43,6 +43,10 @@ def test_every_concept_that_occurs_has_a_page_with_its_interpretable_units(site:
             if shown is not None:
                 assert [card.unit for card in shown.cards] == units.tolist()[:CARDS]
                 assert {card.concept.name for card in shown.cards} == {name}
+                own = layer.table.set_index("unit")
+                for card in shown.cards:
+                    below = own.loc[card.unit, "iou"] < own.loc[card.unit, "position_only"]
+                    assert (BELOW_BASELINE in card.flags) == (below and own.loc[card.unit, "concept"] == name)
 
 
 def test_a_concept_without_units_shows_the_best_matches_as_weak(site: Site) -> None:

@@ -23,6 +23,8 @@ from dissectreport.report.html.numbers import count, listing, removed
 from dissectreport.report.html.places import Places
 from dissectreport.run.rules import Edge, rule_named
 
+BELOW_BASELINE = "below the position-only baseline"
+"""What is said of a unit whose IoU with its label is less than that of the best mask that ignores the image."""
 LEAST_EFFECT = 0.01
 """The least share of a concept's area that a unit must remove for its card to say so."""
 
@@ -186,7 +188,7 @@ class Site:
         is_artifact = artifacts is not None and artifacts.layer == layer and int(row.unit) in artifacts.listed
         known = {
             str(row.unit_state): bool(row.unit_state),
-            "below the position-only baseline": bool(row.concept) and float(row.iou) < float(row.position_only),
+            BELOW_BASELINE: bool(row.concept) and float(row.iou) < float(row.position_only),
             "artifact unit": is_artifact,
         }
         return tuple(words for words, holds in known.items() if holds)

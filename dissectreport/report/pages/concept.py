@@ -13,7 +13,7 @@ from markupsafe import Markup
 from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.causes.concept_page import ConceptCauses, concept_causes
 from dissectreport.report.causes.summary import Studied, rows_for, studied
-from dissectreport.report.common.model import Site, rows_of, view_of
+from dissectreport.report.common.model import BELOW_BASELINE, Site, rows_of, view_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW
 from dissectreport.report.html.charts import Point
@@ -217,6 +217,7 @@ def _card(site: Site, frame: Frame, rows: ConceptRows, match: Any, interpretable
     other = own.concept.name
     return replace(
         own,
+        flags=tuple(flag for flag in own.flags if flag != BELOW_BASELINE or other == match.concept),
         concept=NamedConcept.of(match),
         agreement=Agreement.of(match),
         interpretable=interpretable,
