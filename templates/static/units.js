@@ -160,7 +160,10 @@
     const nums = element("span", "nums", "");
     nums.append(...figures(data.labels[i][at]));
     const overall = at > 0 ? [element("span", "overall", "overall label " + data.labels[i][0][CONCEPT])] : [];
-    return [name, cap.querySelector(".id"), ...overall, ...cap.querySelectorAll(".state, .effect"), nums];
+    /* what is below its baseline is so for the overall label */
+    const remarks = Array.from(cap.querySelectorAll(".state, .effect"));
+    const kept = at > 0 ? remarks.filter((one) => !one.textContent.startsWith("below")) : remarks;
+    return [name, cap.querySelector(".id"), ...overall, ...kept, nums];
   };
   const draw = (gauge, label) => {
     const [bar, span, tick] = gauge.children;
