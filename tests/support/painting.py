@@ -56,7 +56,7 @@ def write_paint_site(folder: Path, shown: Painting, identity: str, segmenter: Se
     facts = dissection.provenance
     dissection = replace(
         dissection,
-        layers=(replace(dissection.layers[0], name=LAYER),),
+        layers=(replace(dissection.layers[0], name=shown.layer),),
         provenance=replace(facts, model=MODEL, generator={**facts.generator, "identity": identity}),
         vocabulary=vocabulary_table(segmenter.vocabulary),
         interventions=None,
