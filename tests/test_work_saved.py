@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import dissectreport
 from dissectreport import plugins
+from dissectreport.networks.edits import Edit, stacked
 from dissectreport.pipeline.options import Options
+from dissectreport.run.plan import InterventionKey
+from dissectreport.worker.edited_model import EditedModel
+from dissectreport.worker.loaded_networks import Source
 
 
 def test_one_process_loads_its_networks_once_for_passes_that_follow_each_other(
@@ -27,3 +34,59 @@ def test_one_process_loads_its_networks_once_for_passes_that_follow_each_other(
     dissectreport.measure(options)
     assert loaded.count("segmenter") == 2, "for the checks before the run, and for all passes"
     assert loaded.count("generator") == 4, "the same, for the untrained control, and once more after it"
+
+
+VIEWS = {
+    *("view", "_unsafe_view", "reshape", "transpose", "permute", "expand", "slice", "select", "unsqueeze", "squeeze"),
+    *("detach", "alias", "as_strided", "split", "unbind", "empty", "empty_like", "new_empty", "lift_fresh", "unfold"),
+}
+"""Operations that start nothing on an accelerator."""
+WAITS = {"_local_scalar_dense", "nonzero", "bincount", "_unique2", "masked_select", "equal"}
+"""Operations whose result the program needs before it can go on, besides copies."""
+
+
+class Operations(TorchDispatchMode):
+    """Counts what an accelerator would be asked to do, and how often the program would wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches, self.waits = 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name = func.overloadpacket.__name__
+        self.launches += name not in VIEWS
+        self.waits += name in WAITS
+        return func(*args, **(kwargs or {}))
+
+
+def test_sets_of_units_that_run_together_have_the_same_areas_and_few_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = Source("scenes_pgan", "scenes").models()
+    key = InterventionKey("", "", "layer6", (1, 2), (1, 2), 1, "float32")
+    sets = [(unit, unit + 1) for unit in range(16)]
+    copies: list[str] = []
+    for name in ("cpu", "tolist"):
+        method = getattr(torch.Tensor, name)
+
+        def counting(tensor: torch.Tensor, method=method, name=name) -> object:  # type: ignore[no-untyped-def]
+            copies.append(name)
+            return method(tensor)
+
+        monkeypatch.setattr(torch.Tensor, name, counting)
+    found = {}
+    for together in (1, len(sets)):
+        model = EditedModel(networks, key, together)
+        at = model.open(key.held_out_seed, 0, 8)
+        copies.clear()
+        with Operations() as counted:
+            found[together] = model.areas_of(at, [Edit(units) for units in sets])
+        images = 8 * len(sets)
+        if together > 1:
+            assert counted.launches / images < 2, "launches for an image"
+            assert counted.waits + len(copies) <= 2, "waits for all sets"
+    assert np.array_equal(found[1], found[len(sets)]), "no pixel changes its label"
+    where = at.inside(torch.arange(8))
+    inserted = [Edit((1, 2), torch.tensor([0.5, 2.0]), where), Edit((), torch.tensor([]), where)]
+    expected = torch.cat([edit(at.activations) for edit in inserted])
+    assert torch.equal(stacked(at.activations, inserted), expected)
+    taken = Edit((1,), at.activations[:, 2:3])
+    assert torch.equal(stacked(at.activations, [taken]), taken(at.activations))

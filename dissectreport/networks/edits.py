@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import torch
@@ -44,6 +44,24 @@ class Prefix:
         """(n,) numbers of patches, row by row -> (n, 1, h, w) True inside; a margin belongs to no patch."""
         margin = margin_of(submodule(self.network.module, self.layer))
         return functional.pad(inside_patches(patches, *self.size), [margin] * 4)
+
+    def repeated(self, times: int) -> Prefix:
+        """The same latents so many times, one copy of all after the other: for edits that run together."""
+        count = len(self.z)
+
+        def more(output: object) -> object:
+            if isinstance(output, Tensor):
+                return output.repeat(times, *[1] * (output.ndim - 1)) if output.shape[:1] == (count,) else output
+            if type(output) is tuple:
+                return tuple(map(more, output))
+            return [*map(more, output)] if isinstance(output, list) else output
+
+        return replace(
+            self,
+            z=cast("Tensor", more(self.z)),
+            shape=(times * count, *self.shape[1:]),
+            finished=tuple((part, [more(output) for output in outputs]) for part, outputs in self.finished),
+        )
 
     def images(self, activations: Tensor) -> Tensor:
         """(n, units, h, w) in place of the layer's output -> (n, 3, height, width); gradients reach them.
@@ -209,6 +227,24 @@ class Edit:
         edited = activations.clone()
         edited[:, chosen] = new
         return edited
+
+
+def stacked(activations: Tensor, edits: Sequence[Edit]) -> Tensor:
+    """(n, units, h, w) -> (edits * n, units, h, w): the result of every edit, one after the other.
+
+    Edits that set each unit to a number, at the same place, are made together.
+    """
+    places = {id(edit.where) for edit in edits}
+    if len(places) > 1 or any(isinstance(edit.values, Tensor) and edit.values.ndim > 1 for edit in edits):
+        return torch.cat([edit(activations) for edit in edits])
+    chosen = torch.zeros(len(edits), activations.shape[1], dtype=torch.bool)
+    values = torch.zeros(len(edits), activations.shape[1])
+    for row, edit in enumerate(edits):
+        chosen[row, list(edit.units)] = True
+        values[row, list(edit.units)] = torch.as_tensor(edit.values, dtype=values.dtype, device=values.device)
+    on, new = (rows.to(activations.device)[:, None, :, None, None] for rows in (chosen, values.to(activations.dtype)))
+    where = edits[0].where
+    return torch.where(on if where is None else on & where, new, activations).flatten(0, 1)
 
 
 def edited(activations: Tensor, edits: Sequence[Edit]) -> Tensor:

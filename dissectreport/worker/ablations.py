@@ -39,7 +39,7 @@ def make_ablations(
             labels = model.labels_at(at, at.activations)
             pixels = labels.shape[2] * labels.shape[3]
             before.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
-            after.append(np.stack([model.areas(at, Edit(units)(at.activations)) for units in sets], 1))
+            after.append(model.areas_of(at, [Edit(units) for units in sets]))
         every, edited_areas = np.concatenate(before), np.concatenate(after)
         numbers, samples = np.arange(every.shape[1]), samples_of(shard)
         paired = Paired(shard.count, pixels, every.sum(0), edited_areas.sum(0))
@@ -69,8 +69,7 @@ def make_random_ablations(source: Source, key: InterventionKey) -> Callable[[Ran
         pixels = []
         for first in range(0, len(trial.samples), EDIT_BATCH):
             at = open_held_out(model, key, trial.samples[first : first + EDIT_BATCH])
-            areas = [model.areas(at, Edit(units)(at.activations))[:, trial.concept] for units in trial.sets]
-            pixels.append(np.stack(areas, 1))
+            pixels.append(model.areas_of(at, [Edit(units) for units in trial.sets])[:, :, trial.concept])
         return RandomAblation(np.array(trial.samples, np.int64), np.concatenate(pixels))
 
     return work

@@ -167,9 +167,7 @@ def make_ablated(source: Source, key: ArtifactKey, sets: Sequence[Units], seed: 
         rows = []
         for first, count in batches_of(shard):
             at = model.open(seed, first, count)
-            with torch.no_grad():
-                variants = [describe(model, model.images(at, Edit(units)(at.activations))) for units in sets]
-            rows.append(np.stack(variants, axis=1))
+            rows.append(model.features_of(at, [Edit(units) for units in sets]))
         return Features(samples_of(shard), np.concatenate(rows))
 
     return work

@@ -10,16 +10,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dissectreport.networks.edits import Prefix, run_prefix
+from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
 from dissectreport.networks.hooks import check_finite
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import Ints
 from dissectreport.worker.loaded_networks import Models
+
+TOGETHER = 64
+"""Edits of a batch that run together on an accelerator."""
 
 
 class EditKey(Protocol):
@@ -44,6 +49,8 @@ class EditedModel:
 
     networks: Models
     key: EditKey
+    together: int = 0
+    """Edits of a batch that run together; 0 for as many as suit the device."""
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The arithmetic in the precision of the key."""
@@ -86,6 +93,44 @@ class EditedModel:
         """(n, c) pixels of every concept of the vocabulary."""
         return pixels_by_image(self.labels_at(at, activations), len(self.networks.segmenter.vocabulary))
 
+    def variants(self, at: Prefix, edits: Sequence[Edit]) -> Iterator[Tensor]:
+        """(k * n, 3, height, width) images of the next k edits, one edit after the other, until there are no more.
+
+        On a processor one edit runs at a time: its maps then fit into the cache. An accelerator runs many at once.
+        """
+        size = self.together or (1 if self.networks.device.type == "cpu" else TOGETHER)
+        first = 0
+        while first < len(edits):
+            part = edits[first : first + size]
+            try:
+                with torch.no_grad():
+                    images = self._images_of(at, part)
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            yield images
+            first += len(part)
+
+    def _images_of(self, at: Prefix, edits: Sequence[Edit]) -> Tensor:
+        if len(edits) == 1:
+            return self.images(at, edits[0](at.activations))
+        return self.images(at.repeated(len(edits)), stacked(at.activations, edits))
+
+    def areas_of(self, at: Prefix, edits: Sequence[Edit]) -> Ints:
+        """(n, edits, c) pixels of every concept of the vocabulary after each edit."""
+        count, concepts = len(at.z), len(self.networks.segmenter.vocabulary)
+        areas = [pixels_by_image(self.labels(images), concepts) for images in self.variants(at, edits)]
+        return np.ascontiguousarray(np.concatenate(areas).reshape(len(edits), count, concepts).swapaxes(0, 1))
+
+    def features_of(self, at: Prefix, edits: Sequence[Edit]) -> NDArray[np.float32]:
+        """(n, edits, d) features of the images after each edit."""
+        with torch.no_grad():
+            rows = [self.features(images).cpu().numpy() for images in self.variants(at, edits)]
+        every = np.concatenate(rows)
+        return np.ascontiguousarray(every.reshape(len(edits), len(at.z), every.shape[1]).swapaxes(0, 1))
+
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) probability of each of k concepts, with gradients."""
         with self.autocast():
@@ -100,7 +145,10 @@ def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
         again = (flat[:, :slot] == flat[:, slot : slot + 1]).any(1)
         slots.append(flat[:, slot].masked_fill(again, 0))
     image = torch.arange(len(flat), device=flat.device)[None, :, None] * concepts
-    counts = torch.bincount((torch.stack(slots) + image).flatten(), minlength=len(flat) * concepts)
+    numbers = (torch.stack(slots) + image).flatten()
+    # Not bincount, which waits for an accelerator twice.
+    counts = torch.zeros(len(flat) * concepts, dtype=torch.int64, device=flat.device)
+    counts.scatter_add_(0, numbers, torch.ones_like(numbers))
     pixels = counts.reshape(len(flat), concepts)
     pixels[:, 0] = 0
     return pixels.cpu().numpy()

@@ -85,12 +85,10 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
         where = at.inside(torch.from_numpy(patches).to(at.activations.device))
         random = plan.random_sets(shard.number)
         before = np.array(plan.before[rows], np.int64)
-        gains = [
-            model.areas(at, Edit(one.units, torch.tensor(one.values), where)(at.activations))[:, concepts] - before
-            for one in (*plan.sets, *random)
-        ]
+        edits = [Edit(one.units, torch.tensor(one.values), where) for one in (*plan.sets, *random)]
+        gains = np.ascontiguousarray(model.areas_of(at, edits)[:, :, concepts]) - before[:, None]
         of = np.tile(np.array([one.concept for one in random], np.int64), (shard.count, 1))
-        return Insertions(samples, patches, contexts, of, np.stack(gains, 1))
+        return Insertions(samples, patches, contexts, of, gains)
 
     return work
 

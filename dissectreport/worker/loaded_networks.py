@@ -171,7 +171,7 @@ class Models:
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
                 f"it must return whole numbers of shape ({n}, slots, height, width)"
             )
-        low, high = int(labels.min()), int(labels.max())
+        low, high = torch.stack(torch.aminmax(labels)).tolist()
         if low < 0 or high >= concepts:
             wrong = low if low < 0 else high
             raise SegmenterError(f"segmenter {name!r} returned label {wrong}; its vocabulary has 0 to {concepts - 1}")

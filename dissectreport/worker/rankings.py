@@ -243,7 +243,8 @@ def greedy(model: EditedModel, budget: InterventionBudget, inputs: RankingInputs
         effect = first_order(model, at, off, [concept]).effect[0]
         rest = [int(unit) for unit in np.argsort(-effect, kind="stable") if int(unit) not in ablated]
         tried = rest[: budget.greedy_among]
-        remaining = [int(model.areas(at, Edit((unit,))(off))[:, concept].sum()) for unit in tried]
+        tries = [Edit((*ablated, unit)) for unit in tried]
+        remaining = model.areas_of(at, tries)[:, :, concept].sum(0)
         ablated.append(tried[int(np.argmin(remaining))])
     return np.array([*ablated, *(unit for unit in rest if unit not in ablated)], np.int64)
 
@@ -257,7 +258,7 @@ def make_trials(
     def work(number: int) -> RemainingArea:
         at = open_samples(model, samples[number])
         concept = key.concepts[number]
-        remaining = [model.areas(at, Edit(units)(at.activations))[:, concept].sum() for units in sets[number]]
-        return RemainingArea(np.array(remaining))
+        areas = model.areas_of(at, [Edit(units) for units in sets[number]])
+        return RemainingArea(areas[:, :, concept].sum(0))
 
     return work
