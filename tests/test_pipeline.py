@@ -480,7 +480,7 @@ def test_an_edited_model_file_is_another_model(tmp_path):
         model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")
         dissectreport.measure(Options(model, cache=tmp_path / "cache", **SMALL | {"samples": 16}))
     kinds = [place.facts()["kind"] for place in store.folders(tmp_path / "cache" / "measurements")]
-    assert kinds.count("counts") == 6
+    assert kinds.count("counts") == 2 * (2 + len(ROTATIONS))
 
 
 SEGMENTER = """
