@@ -199,7 +199,7 @@ def model_frame(
         "look-up": places.page("lookup"),
         **real,
         "segmenter": places.page("trust"),
-        "methods & data": places.page("methods"),
+        "methods": places.page("methods"),
         "compare": f"{COMPARING}#m={places.home}",
     }
     foot = (
