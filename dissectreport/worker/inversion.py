@@ -40,8 +40,8 @@ MOST_CONCEPTS = 12
 class InversionSteps:
     """How long photos are inverted."""
 
-    latent: int = 120
-    residual: int = 60
+    latent: int = 90
+    residual: int = 45
 
 
 @dataclass(frozen=True)

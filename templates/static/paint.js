@@ -28,6 +28,7 @@
     buttons.undo.disabled = buttons.reset.disabled = !done.length;
     buttons.redo.disabled = !strokes.canRedo;
     write();
+    delete stage.element.dataset.segmented;
     draw();
   });
 
@@ -63,12 +64,13 @@
     strokes.all.forEach((stroke) => app.applyStroke(values, stroke, shape));
     return { ...scene.inputs, activations: { data: values, shape: scene.inputs.activations.shape } };
   };
-  const segment = app.latest(({ of, image }) =>
+  const segment = app.latest(({ of, image, painted }) =>
     network
       .run("labels", { image })
       .then(({ outputs }) => {
         if (of !== scene) return;
         of.after = outputs.labels;
+        of.painted = painted;
         showNumbers();
       })
       .catch(fail),
@@ -76,6 +78,7 @@
   const draw = app.latest(() => {
     const of = scene;
     if (!network || !of || !of.inputs) return Promise.resolve();
+    const painted = strokes.all;
     return network
       .run("tail", edited())
       .then(({ outputs, milliseconds }) => {
@@ -84,7 +87,7 @@
         stage.element.dataset.strokes = strokes.all.length;
         stage.element.dataset.milliseconds = Math.round(milliseconds);
         at("time").textContent = "Drawn by the network in " + Math.round(milliseconds) + " ms.";
-        if (network.segments) segment({ of, image: outputs.image });
+        if (network.segments) segment({ of, image: outputs.image, painted });
       })
       .catch(fail);
   });
@@ -141,7 +144,8 @@
     const expected =
       state.brush.gains && scene.contexts && app.expectedGain(state.brush, scene.contexts, strokes.all, data, patches);
     app.showAreas(data, state.brush, scene.before, after, expected);
-    stage.element.dataset.segmented = strokes.all.length;
+    /* strokes may have been added since */
+    if (scene.painted === strokes.all) stage.element.dataset.segmented = strokes.all.length;
   };
   const showHints = () => {
     const can = state.hints && state.brush && state.brush.gains && scene && scene.contexts;
