@@ -8,12 +8,12 @@ with repaired(generator, edits) as better:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -23,6 +23,7 @@ from dissectreport.models.base import Generator
 from dissectreport.networks.edits import Edit, editing
 
 VERSION = 1
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,21 @@ class Edits:
 
 def read_edits(path: Path | str) -> Edits:
     """The edits in a file; a BadOption if it is not a file of edits."""
+    return read_checked(path, checked_edits, "`dissectreport artifacts` writes them")
+
+
+def read_checked(path: Path | str, checked: Callable[[Any], Read], remedy: str) -> Read:
+    """What `checked` makes of a JSON file of edits; a BadOption that ends with the remedy if it refuses the content."""
     try:
         content = structured.read_json(Path(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadOption(f"edits {path} cannot be read: {reason}") from error
     try:
-        return checked_edits(content)
+        return checked(content)
     except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise BadOption(
-            f"{path} contains no edits ({' '.join(str(error).split())[:120]}); `dissectreport artifacts` writes them"
-        ) from error
+        why = " ".join(str(error).split())[:120]
+        raise BadOption(f"{path} contains no edits ({why}); {remedy}") from error
 
 
 def checked_edits(content: Any) -> Edits:

@@ -37,11 +37,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport import structured
-from dissectreport.errors import BadOption, ModelError
+from dissectreport.errors import ModelError
 from dissectreport.models.base import Generator
 from dissectreport.models.edits import VERSION as EVERYWHERE
-from dissectreport.models.edits import Edits, check_identity, checked_edits
+from dissectreport.models.edits import Edits, check_identity, checked_edits, read_checked
 from dissectreport.networks.edits import editing
 from dissectreport.networks.hooks import margin_of, submodule
 
@@ -99,17 +98,7 @@ class PaintedEdits:
 
 def read_painted(path: Path | str) -> PaintedEdits:
     """The strokes in a file; a BadOption if it is no file of edits."""
-    try:
-        content = structured.read_json(Path(path))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise BadOption(f"edits {path} cannot be read: {reason}") from error
-    try:
-        return checked_strokes(content)
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise BadOption(
-            f"{path} contains no edits ({' '.join(str(error).split())[:120]}); the Paint page of a report saves them"
-        ) from error
+    return read_checked(path, checked_strokes, "the Paint page of a report saves them")
 
 
 def checked_strokes(content: Any) -> PaintedEdits:
