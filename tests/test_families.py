@@ -22,10 +22,10 @@ from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, WeightsError
 from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
-from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling
+from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling, untrained
 from dissectreport.models.families.describing import describe
 from dissectreport.models.families.loading import load, named, settings_of
-from dissectreport.models.families.recognition import find, open_found, untrained
+from dissectreport.models.families.recognition import find, open_found
 from dissectreport.networks import hooks
 from dissectreport.networks.edits import Edit, editing, run_prefix
 from dissectreport.networks.latents import latents

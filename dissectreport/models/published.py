@@ -8,7 +8,6 @@ church = published.church_pgan(weights=Path("mine.pth"))  # nothing is downloade
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ from dissectreport.checkpoints.downloads import RemoteFile
 from dissectreport.checkpoints.state_dicts import channels_last, select_tensors
 from dissectreport.checkpoints.weight_files import Checkpoint, read_checkpoint
 from dissectreport.errors import WeightsError
-from dissectreport.models.families import dcgan
+from dissectreport.models.families import base, dcgan
 from dissectreport.models.families.base import DEFAULT_SAMPLING, NetworkTensors
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.models.outputs import OutputFormat
@@ -80,19 +79,13 @@ def _dcgan(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenerator:
     tensors = select_tensors(checkpoint.content, entry.extra.get("part", ""))
     settings = {dcgan.CLASSES: entry.extra.get("classes", 0)}
     network = channels_last(dcgan.from_tensors(NetworkTensors(tensors, settings=settings), DEFAULT_SAMPLING))
-
-    def reinitialised(seed: int) -> dcgan.DCGAN:
-        control = copy.deepcopy(network)
-        control.initialise(seed)
-        return control
-
     return NetworkGenerator(
         name=entry.name,
         module=network,
         image_size=(network.resolution, network.resolution),
         layers=network.unit_layers,
         default_layers=network.default_layers,
-        reinitialise=reinitialised,
+        reinitialise=lambda seed: base.untrained(network, seed),
         inputs=network.inputs(),
         output=OutputFormat(certain=True),
     )

@@ -67,6 +67,7 @@ def oklab(images: Tensor, darkest: float = 0) -> Tensor:
     return torch.einsum("lc,nchw->nlhw", images.new_tensor(LAB_FROM_LMS), cones.clamp_min(darkest) ** (1 / 3))
 
 
+@lru_cache(maxsize=1)
 def focal_colours() -> tuple[Tensor, Tensor]:
     """(k, 3) focal colours in OKLab, and the (k,) int64 index of the colour name of each."""
     codes = [(bytes.fromhex(code), number) for number, group in enumerate(FOCAL.values()) for code in group]

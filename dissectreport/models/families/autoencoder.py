@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import sqrt
 
 import torch
@@ -69,10 +68,6 @@ class Autoencoder(FamilyNetwork):
     def describe_sampling(self) -> str:
         """How images are drawn, in words."""
         return f"photographs at {self.resolution} x {self.resolution}"
-
-    def details(self) -> Iterable[str]:
-        """Nothing."""
-        return ()
 
     def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network: norms at 1, biases at 0, and weights by the number of their inputs."""

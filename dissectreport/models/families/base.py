@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +156,9 @@ class FamilyNetwork(nn.Module):
             raise BadOption(f"label {wrong[0]} is out of range: the classes are 0 to {self.classes - 1}")
 
 
+Family = TypeVar("Family", bound=FamilyNetwork)
+
+
 def _mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """The first tensor that does not fit, and the number of others; '' if all do."""
     problems = [f"{name} is missing" for name in expected if name not in tensors]
@@ -189,6 +193,13 @@ def size_of(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, .
 def standard_normal(value: Tensor, random: torch.Generator) -> Tensor:
     """Standard normal numbers of the shape of `value`."""
     return torch.randn(value.shape, generator=random)
+
+
+def untrained(network: Family, seed: int) -> Family:
+    """The same architecture with random weights."""
+    control = copy.deepcopy(network)
+    control.initialise(seed)
+    return control
 
 
 Make = Callable[[NetworkTensors, Sampling], FamilyNetwork]

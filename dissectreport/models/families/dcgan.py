@@ -14,7 +14,7 @@ Networks", ICLR 2016.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import cast
 
@@ -70,10 +70,6 @@ class DCGAN(FamilyNetwork):
     def default_layers(self) -> tuple[str, ...]:
         """The rectifiers, at most five."""
         return evenly(self.unit_layers)
-
-    def details(self) -> Iterable[str]:
-        """Nothing: the number of convolutions follows from the size."""
-        return ()
 
     def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network, as the paper draws it."""

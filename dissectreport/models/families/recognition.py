@@ -7,7 +7,6 @@ network = open_found(found, Sampling())
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,14 @@ from dissectreport.models.families import (
     stylegan3,
 )
 from dissectreport.models.families.autoencoder import Autoencoder
-from dissectreport.models.families.base import DEFAULT_SAMPLING, FamilyNetwork, Make, NetworkTensors, Sampling, evenly
+from dissectreport.models.families.base import (
+    DEFAULT_SAMPLING,
+    Make,
+    NetworkTensors,
+    Sampling,
+    evenly,
+    untrained,
+)
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import OutputFormat
 
@@ -296,13 +302,6 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         sampling=network.describe_sampling(),
         reinitialise=lambda seed: untrained(network, seed),
     )
-
-
-def untrained(network: FamilyNetwork, seed: int) -> FamilyNetwork:
-    """The same architecture with random weights."""
-    control = copy.deepcopy(network)
-    control.initialise(seed)
-    return control
 
 
 def reading_of(found: Found) -> str:
