@@ -159,6 +159,7 @@ class RedrawingModel(FolderImageModel):
 
     output: OutputFormat = OUTPUT
     """How to get images from what the network returns."""
+    _orders: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
     makes_images: ClassVar[bool] = True
     """Editing units changes the images."""
 
@@ -187,9 +188,10 @@ class RedrawingModel(FolderImageModel):
 
     def order(self, seed: int) -> tuple[str, ...]:
         """The names in the order of a seed: one half of the images first, another one for even than for odd seeds."""
-        halves = set(self.folder.order(0)[::2]), set(self.folder.order(0)[1::2])
-        names = self.folder.order(seed)
-        return tuple(sorted(names, key=lambda name: name not in halves[seed % 2]))
+        if seed not in self._orders:
+            first = frozenset(self.folder.order(0)[seed % 2 :: 2])
+            self._orders[seed] = tuple(sorted(self.folder.order(seed), key=lambda name: name not in first))
+        return self._orders[seed]
 
     def validated(self, prefixes: Iterable[tuple[int, int]]) -> RedrawingModel:
         """The same model without images that cannot be decoded; all are tried."""

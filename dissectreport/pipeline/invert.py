@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import files
 from dissectreport.errors import BadOption, ModelError
+from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import resolve_machine
 from dissectreport.pipeline.reporter import Reporter, Silent
@@ -78,9 +79,10 @@ def invert(
     files.check_writable(out)
     reporter = reporter or Silent()
     device = resolve_machine(options).device
-    generator = drawing(options)
+    source = Source(options.model, "", device=device, weights=options.weights)
+    generator = drawing(source.models())
     segmenter = options.segmenter or str(generator.facts.get("segmenter", "colour"))
-    models = Source(options.model, segmenter, device=device, weights=options.weights).models()
+    models = replace(source, segmenter=segmenter).models()
     pixels = torch.stack([opened(photo, generator.image_size) for photo in photos]).to(models.device)
     layers = residual_layers(generator)
     steps = InversionSteps()
@@ -108,12 +110,11 @@ def unique_names(photos: Sequence[Path]) -> list[str]:
     return names
 
 
-def drawing(options: Options) -> Generator:
+def drawing(models: Models) -> Generator:
     """The generator, which must draw its images from latents."""
-    from dissectreport import plugins
     from dissectreport.models.base import ImageModel
 
-    generator = plugins.generator(options.model, options.weights)
+    generator = models.generator
     if isinstance(generator, ImageModel):
         raise ModelError(
             f"{generator.name} takes images itself, so a photo needs no latent; build it on a folder of photos"
@@ -124,7 +125,7 @@ def drawing(options: Options) -> Generator:
 def residual_layers(generator: Generator) -> tuple[str, ...]:
     """The first of the layers that are measured by default, and the middle one."""
     names = generator.default_layers
-    return tuple(dict.fromkeys((names[0], names[(len(names) - 1) // 2])))
+    return tuple(dict.fromkeys((names[0], middle(names))))
 
 
 def opened(photo: Path, size: tuple[int, int]) -> Tensor:
@@ -173,15 +174,11 @@ def written(
 
 def changed_areas(models: Models, images: Tensor, photos: Tensor) -> tuple[ConceptArea, ...]:
     """The concepts whose areas differ most between an image and a photo."""
+    from dissectreport.worker.edited_model import pixels_by_image
+
     names = models.segmenter.vocabulary.names
-    photo, inverted = (shares(models.labels, image, len(names)) for image in (photos, images))
+    labels = [models.labels(image) for image in (photos, images)]
+    photo, inverted = ((pixels_by_image(one, len(names))[0] / one[0, 0].numel()).tolist() for one in labels)
     order = sorted(range(1, len(names)), key=lambda number: -abs(photo[number] - inverted[number]))
     changed = [number for number in order if photo[number] or inverted[number]][:NAMED]
     return tuple(ConceptArea(names[c], round(photo[c], 4), round(inverted[c], 4)) for c in changed)
-
-
-def shares(label: Callable[[Tensor], Tensor], image: Tensor, concepts: int) -> list[float]:
-    """The share of one image's pixels that shows each concept."""
-    labels = label(image)
-    pixels = labels.shape[2] * labels.shape[3]
-    return [float((labels == number).any(1).sum()) / pixels for number in range(concepts)]

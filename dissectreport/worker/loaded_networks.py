@@ -61,15 +61,24 @@ class Source:
 def kept_models(source: Source) -> Models:
     """The networks of a process, which loads them once for all passes of a run that follow each other.
 
-    Networks of another source take their place; a segmenter that both have stays.
+    Networks of another source take their place; a generator and a segmenter that both have stay.
     """
     kept = engine.kept()
     before: Models | None = kept.get(Models)
     if before is not None and before.source == source:
         return before
-    same = before is not None and (before.source.segmenter, before.source.device) == (source.segmenter, source.device)
-    models = kept[Models] = Models(source, vars(before).get("segmenter") if same else None)
+    models = kept[Models] = Models(source)
+    if before is not None:
+        # What is loaded is a cached property, so it is among the attributes.
+        same = {"generator": generator_facts(before.source) == generator_facts(source)}
+        same["segmenter"] = (before.source.segmenter, before.source.device) == (source.segmenter, source.device)
+        vars(models).update({name: vars(before)[name] for name in same if same[name] and name in vars(before)})
     return models
+
+
+def generator_facts(source: Source) -> Source:
+    """The part of a source that its generator depends on."""
+    return replace(source, segmenter="", reference="", features="", threads=1)
 
 
 def keep_memory() -> None:
@@ -92,8 +101,6 @@ class Models:
     """The networks of a worker, loaded when first used."""
 
     source: Source
-    _segmenter: Segmenter | None = None
-    """The segmenter, if it has been loaded before."""
     _own: Tensor | None = None
     """The generator's own real images, if they have been read."""
 
@@ -116,8 +123,6 @@ class Models:
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter that names its pixels."""
-        if self._segmenter is not None:
-            return self._segmenter
         return plugins.segmenter(self.source.segmenter).to(self.device)
 
     @cached_property
