@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -196,7 +197,8 @@ class Worker:
             os.chdir(folder)
         if timeout:
             Watchdog(timeout, lambda line: engine.end_now(f"dissectreport: {line}", engine.HUNG))
-        self.number, self.work = 0, _nothing
+        self.number = 0
+        self.make: Make[Any, Any] = _nothing
         self.kept: dict[Any, Any] = {}
 
     def ready(self) -> bool:
@@ -206,14 +208,12 @@ class Worker:
     def run(self, number: int, work: list[Any], shard: Any) -> Answer[Any]:
         """The result of a shard of the pass of this number."""
         with engine.keeping(self.kept):
-            began = engine.Moment.now()
             if number != self.number:
-                self.work, self.number = _ray().get(work[0])(), number
-            made = engine.Moment.now()
-            return Answer(self.work(shard), *made.since(), made.time - began.time)
+                self.make, self.number = cache(lambda: _ray().get(work[0])()), number
+            return engine.answer_of(self.make, shard)
 
 
-def _nothing(_shard: Any) -> Any:
+def _nothing() -> Any:
     raise AssertionError("work is made before it is done")
 
 

@@ -23,6 +23,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from itertools import islice
 from multiprocessing.queues import SimpleQueue
@@ -80,15 +81,12 @@ class Workers:
 
     def _here(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, Answer[R]]]:
         """Each shard with its result, worked on in this process."""
-        work: Callable[[T], R] | None = None
+        made = cache(make)
         longest = 0.0
         for shard in shards:
             self._check_time(longest)
             with _limited(self.timeout), keeping(self.kept):
-                began = Moment.now()
-                work = make() if work is None else work
-                made = Moment.now()
-                answer = Answer(work(shard), *made.since(), made.time - began.time)
+                answer = answer_of(made, shard)
             longest = max(longest, answer.seconds)
             yield shard, answer
 
@@ -197,8 +195,8 @@ def end_now(line: str, status: int) -> NoReturn:
     os._exit(status)
 
 
-_current_pass: tuple[int, Callable[[Any], Any]] | None = None
-"""In a worker: the number and the function of the current pass."""
+_current_pass: tuple[int, Make[Any, Any]] | None = None
+"""In a worker: the number of the current pass, and what makes its work, once."""
 
 
 _kept: dict[Any, Any] | None = None
@@ -314,14 +312,19 @@ class Answer(Generic[R]):
     """By the clock, until the networks were ready."""
 
 
+def answer_of(make: Make[T, R], shard: T) -> Answer[R]:
+    """What work gives for a shard, and what that took; `make` gives the work, and may have to load networks first."""
+    began = Moment.now()
+    work = make()
+    ready = Moment.now()
+    return Answer(work(shard), *ready.since(), ready.time - began.time)
+
+
 def _run(number: int, make: Make[T, R] | None, shard: T) -> Answer[R] | _Lacking:
     global _current_pass
-    began = Moment.now()
     if _current_pass is None or _current_pass[0] != number:
         _current_pass = None
         if make is None:
             return _Lacking()
-        _current_pass = number, make()
-    made = Moment.now()
-    result: R = _current_pass[1](shard)
-    return Answer(result, *made.since(), made.time - began.time)
+        _current_pass = number, cache(make)
+    return answer_of(_current_pass[1], shard)
