@@ -16,7 +16,7 @@ from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.errors import BadOption, UnknownName
 from dissectreport.pipeline.options import NetworkOptions
-from dissectreport.report.causes.galleries import area_of
+from dissectreport.report.causes.galleries import areas_lost
 from dissectreport.report.causes.image_files import concept_number_of
 from dissectreport.report.causes.summary import studied
 
@@ -74,8 +74,7 @@ def animation_plan(dissection: Dissection, concept: str = "", units: int = 20, i
 def _most_changed(dissection: Dissection, interventions: Interventions, concept: str, images: int) -> tuple[int, ...]:
     """The stored images that lose most of a concept, in the order of their numbers."""
     ablated, number = interventions.pictures[concept].ablated, concept_number_of(dissection, concept)
-    pairs = zip(ablated.labels_before, ablated.labels_after, strict=True)
-    lost = [area_of(before, number) - area_of(after, number) for before, after in pairs]
+    lost = areas_lost(ablated, number)
     order = sorted(range(len(lost)), key=lambda i: (-lost[i], i))[:images]
     return tuple(sorted(int(ablated.samples[i]) for i in order))
 

@@ -156,7 +156,7 @@ def _label_again(claim: Claim, counts_as: Mapping[str, str], again: Dissection) 
     known = tested[(tested["concept"] == claim.concept) & (tested["category"] == claim.category)]
     if not len(known):
         return Outcome(UNKNOWN, None)
-    layer = next(one for one in again.layers if one.name == claim.layer)
+    layer = again.layer(claim.layer)
     unit = claim.units[0]
     labels = layer.labels[(layer.labels["unit"] == unit) & (layer.labels["category"] == claim.category)]
     same = any(_same(claim.concept, str(row.concept), counts_as) and row.interpretable for row in labels.itertuples())

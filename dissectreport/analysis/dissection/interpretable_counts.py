@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
-from dissectreport.analysis.common.student import joint_reach, quantile
+from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
-from dissectreport.analysis.dissection.match_curves import match_curve
+from dissectreport.analysis.dissection.match_curves import interval, match_curve
 from dissectreport.analysis.results.dissection import Control, no_counts, no_match_curves
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.vocabulary import Vocabulary
@@ -98,10 +97,8 @@ def predicted(values: Sequence[int], replicates: Floats) -> tuple[int, int, int]
     `replicates` (r,) are the mean in bootstrap replicates of the images, which all bases share.
     """
     counts = np.array(values, np.float64)
-    spread = float(counts.var(ddof=1)) * (1 + 1 / len(counts))
-    reach = joint_reach(spread, len(counts) - 1, float(replicates.var(ddof=1)), len(replicates) - 1)
-    mean = float(counts.mean())
-    return round(mean), max(0, math.floor(mean - reach)), math.ceil(mean + reach)
+    (low,), (high,) = interval(counts[:, None], replicates[:, None])
+    return round(float(counts.mean())), max(0, int(low)), int(high)
 
 
 def _mean_of_each(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -403,6 +403,14 @@ class Dissection:
         """What pages call the model: the name that it gives itself."""
         return str(self.provenance.generator.get("name") or self.model)
 
+    def layer(self, name: str) -> Layer:
+        """The layer of this name."""
+        return self.layers[self.layer_number(name)]
+
+    def layer_number(self, name: str) -> int:
+        """The number of the layer of this name among `layers`."""
+        return next(number for number, layer in enumerate(self.layers) if layer.name == name)
+
     @property
     def has_enough_images(self) -> bool:
         """Whether there were enough images to test which units match a concept; otherwise no count is meaningful."""

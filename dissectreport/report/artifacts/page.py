@@ -132,7 +132,7 @@ class ArtifactsPage:
 
 def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
     """Whether repair helps, which units are suspected, and the worst images."""
-    layer = next(layer for layer in site.dissection.layers if layer.name == artifacts.layer)
+    layer = site.dissection.layer(artifacts.layer)
     frame = site.frame(
         site.places.page("artifacts"),
         f"Artifact units · {site.dissection.title}",
@@ -263,7 +263,7 @@ def repair_teaser(site: Site, frame: Frame) -> RepairTeaser | None:
     artifacts = site.dissection.artifacts
     if artifacts is None:
         return None
-    layer = next(layer for layer in site.dissection.layers if layer.name == artifacts.layer)
+    layer = site.dissection.layer(artifacts.layer)
     first = _shown(site, artifacts, frame, EditedSet.WORST, artifacts.worst)[0]
     href = frame.to(site.places.page("artifacts"))
     return RepairTeaser(

@@ -69,6 +69,12 @@ def area_of(labels: np.ndarray[Any, Any], number: int) -> float:
     return float((labels == number).any(0).mean()) if number else math.nan
 
 
+def areas_lost(ablated: Ablated, number: int) -> list[float]:
+    """For each image the share of its pixels that show a concept without the edit, minus that with it."""
+    pairs = zip(ablated.labels_before, ablated.labels_after, strict=True)
+    return [area_of(before, number) - area_of(after, number) for before, after in pairs]
+
+
 def with_and_without(site: Site, frame: Frame, concept: str, ablated: Ablated) -> tuple[AblatedImage, ...]:
     """The images of a concept with and without the ablated units."""
     places, number = site.places, concept_number(site, concept)

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dissectreport.report.causes.galleries import area_of
+from dissectreport.report.causes.galleries import areas_lost
 from dissectreport.report.causes.image_files import concept_number
 from dissectreport.report.causes.overview import strongest_studied
 from dissectreport.report.common.model import Site
@@ -28,8 +28,7 @@ def before_and_after_card(site: Site) -> bytes:
         return b""
     studied, lead = pair
     ablated, number = interventions.pictures[studied.concept.name].ablated, concept_number(site, studied.concept.name)
-    pairs = zip(ablated.labels_before, ablated.labels_after, strict=True)
-    at = int(np.argmax(np.nan_to_num([area_of(before, number) - area_of(after, number) for before, after in pairs])))
+    at = int(np.argmax(np.nan_to_num(areas_lost(ablated, number))))
     words = f"{lead.units} units off: {removed(lead.removed.value)} of {studied.concept.name} gone"
     return _drawn(ablated.before[at], ablated.after[at], words)
 

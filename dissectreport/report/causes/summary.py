@@ -307,7 +307,7 @@ def _fewest_units(every: Sequence[Studied]) -> str:
 
 def layer_of(site: Site, interventions: Interventions) -> Layer:
     """The layer whose units were ablated and inserted."""
-    return next(layer for layer in site.dissection.layers if layer.name == interventions.layer)
+    return site.dissection.layer(interventions.layer)
 
 
 def meaning(ranking: str, interventions: Interventions) -> str:

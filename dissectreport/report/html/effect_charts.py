@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -213,14 +213,21 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
         for d in dots
     ]
     largest = sorted(dots, key=lambda d: (-d.measured_effect.value, d.unit))[:named]
-    placed: list[tuple[float, float]] = []
-    for dot in largest:
-        at, up = x(dot.estimate), y(dot.measured_effect.value)
-        if all(abs(at - a) > 34 or abs(up - b) > 15 for a, b in placed):
-            placed.append((at, up))
-            side = "end" if at > width - right - 60 else "start"
-            inside.append(text(at + (-9 if side == "end" else 9), up + 4, f"unit {dot.unit}", side, "name halo"))
+    inside += _unit_names([(d.unit, x(d.estimate), y(d.measured_effect.value)) for d in largest], width - right, 34)
     return drawing(width, height, title, description, name, *inside)
+
+
+def _unit_names(dots: Sequence[tuple[int, float, float]], right: float, apart: float) -> Iterator[Markup]:
+    """The names of units beside their places, the most important first; those too near to one before are left out.
+
+    `right` is the right end of the chart, and `apart` the least distance along the row.
+    """
+    placed: list[tuple[float, float]] = []
+    for unit, at, up in dots:
+        if all(abs(at - a) > apart or abs(up - b) > 15 for a, b in placed):
+            placed.append((at, up))
+            side = "end" if at > right - 60 else "start"
+            yield text(at + (-9 if side == "end" else 9), up + 4, f"unit {unit}", side, "name halo")
 
 
 @dataclass(frozen=True)
@@ -259,13 +266,8 @@ def match_and_effect(name: str, title: str, description: str, dots: Sequence[Mat
         words = f"unit {dot.unit}: chance-corrected IoU {dot.match:.2f}, removes {removed(dot.effect)} ({known})"
         kind = f"order {'order1' if dot.labelled else 'order0'}{'' if dot.measured else ' soft'}"
         inside.append(tag("circle", tag("title", words), cx=x(dot.match), cy=y(dot.effect), r=4.4, class_=kind))
-    placed: list[tuple[float, float]] = []
-    for dot in sorted(dots, key=lambda d: (-d.effect, d.unit))[:named]:
-        at, up = x(dot.match), y(dot.effect)
-        if all(abs(at - a) > 40 or abs(up - b) > 15 for a, b in placed):
-            placed.append((at, up))
-            side = "end" if at > width - right - 60 else "start"
-            inside.append(text(at + (-9 if side == "end" else 9), up + 4, f"unit {dot.unit}", side, "name halo"))
+    largest = sorted(dots, key=lambda d: (-d.effect, d.unit))[:named]
+    inside += _unit_names([(d.unit, x(d.match), y(d.effect)) for d in largest], width - right, 40)
     return drawing(width, height, title, description, name, *inside)
 
 

@@ -276,8 +276,8 @@ def _match_and_effect(site: Site, rows: ConceptRows, name: str) -> str:
     interventions, one = site.dissection.interventions, rows.studied[name]
     if interventions is None or one.leading is None:
         return ""
-    number, layer = next((i, x) for i, x in enumerate(site.dissection.layers) if x.name == interventions.layer)
-    labelled = {int(label.unit) for label in rows.labels.get(name, ()) if int(label.layer) == number}
+    layer = site.dissection.layer(interventions.layer)
+    labelled = _labelled(site, rows, name, layer.name)
     table = interventions.rankings
     chosen = table[(table["concept"] == name) & (table["ranking"] == one.best) & (table["rank"] <= one.leading.units)]
     both = len(labelled & {int(unit) for unit in chosen["unit"]})
@@ -289,14 +289,20 @@ def _match_and_effect(site: Site, rows: ConceptRows, name: str) -> str:
     )
 
 
+def _labelled(site: Site, rows: ConceptRows, name: str, layer: str) -> set[int]:
+    """The interpretable units of a layer that have a concept as their label."""
+    number = site.dissection.layer_number(layer)
+    return {int(label.unit) for label in rows.labels.get(name, ()) if int(label.layer) == number}
+
+
 def _matches(site: Site, rows: ConceptRows, name: str) -> tuple[MatchDot, ...]:
     """The units whose match with a concept and whose effect on it are known, by falling effect."""
     interventions = site.dissection.interventions
     if interventions is None:
         return ()
-    number = next(i for i, layer in enumerate(site.dissection.layers) if layer.name == interventions.layer)
+    number = site.dissection.layer_number(interventions.layer)
     matches = {int(r.unit): float(r.corrected_iou) for r in rows.pairs.get(name, ()) if int(r.layer) == number}
-    labelled = {int(r.unit) for r in rows.labels.get(name, ()) if int(r.layer) == number}
+    labelled = _labelled(site, rows, name, interventions.layer)
     dots = []
     for row in rows_for(interventions.effects, name):
         unit, measured = int(row.unit), not math.isnan(row.measured_effect)

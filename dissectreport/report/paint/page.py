@@ -71,7 +71,7 @@ def paint_page(site: Site, painting: Painting) -> PaintPage:
         *site.assets.painting,
         current="paint",
     )
-    layer = next(layer for layer in dissection.layers if layer.name == painting.layer)
+    layer = dissection.layer(painting.layer)
     data = _data(site, frame, painting, layer)
     return PaintPage(
         frame=replace(frame, policy=paint_policy()),
