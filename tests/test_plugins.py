@@ -73,7 +73,7 @@ def file(tmp_path: Path) -> Path:
 def declare(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
     """Let installed packages declare these names for these addresses, in both groups."""
     monkeypatch.setattr(
-        plugins, "entry_points", lambda group: tuple(EntryPoint(name, value, group) for name, value in points)
+        plugins, "_declared", lambda group: tuple(EntryPoint(name, value, group.entry_points) for name, value in points)
     )
 
 

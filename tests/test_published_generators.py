@@ -214,7 +214,7 @@ def test_what_others_declare_is_listed_with_their_package(monkeypatch: pytest.Mo
     from importlib.metadata import EntryPoint
 
     points = (EntryPoint("theirs", "a.b:c", ""), EntryPoint("planted", "dissectreport.models.planted:load", ""))
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "_declared", lambda group: points)
     assert [one.name for one in plugins.list_plugins(GENERATORS)] == ["planted", "theirs"]
 
 

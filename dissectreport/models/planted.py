@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -120,7 +121,7 @@ def load(seed: int = 0, image_size: int = 64) -> PlantedGenerator:
     """The planted generator; `seed` determines the positions of balls, blotches and clutter."""
     if image_size not in (16, 32, 64, 128, 256):
         raise BadOption(f"image size {image_size} of the planted generator; choose 16, 32, 64, 128 or 256")
-    network = PlantedNetwork(plant(seed), image_size)
+    network = PlantedNetwork(torch.tensor(planted_maps(seed)), image_size)
     return PlantedGenerator(
         name="planted",
         module=network,
@@ -229,8 +230,11 @@ def only_where_needed(on: Tensor) -> Tensor:
 
 def step(values: Tensor, level: float) -> Tensor:
     """1 where `values` exceed `level`, else 0; the gradient is that of a sigmoid."""
+    on = (values > level).to(values.dtype)
+    if not torch.is_grad_enabled():
+        return on
     soft = torch.sigmoid((values - level) * SHARPNESS)
-    return (values > level).to(values.dtype) + (soft - soft.detach())
+    return on + (soft - soft.detach())
 
 
 def input_weights() -> Tensor:
@@ -281,7 +285,8 @@ class Sketch:
         self.maps[UNIT[unit], rows, columns] += value
 
 
-def plant(seed: int) -> Tensor:
+@lru_cache(maxsize=4)
+def planted_maps(seed: int) -> Maps:
     """(factors, choices, units, 8, 8) the maps of every choice of every factor."""
     random = np.random.default_rng(seed)
     codebook = np.zeros((len(FACTORS), CHOICES, len(UNITS), SIDE, SIDE), np.float32)
@@ -295,7 +300,8 @@ def plant(seed: int) -> Tensor:
         codebook[6, choice] = clutter(random)
     codebook[:, :, UNIT["ball_mirror"]] = 2 * codebook[:, :, UNIT["ball"]]
     codebook[:, :, UNIT["crown_duplicate"]] = codebook[:, :, UNIT["crown"]]
-    return torch.from_numpy(codebook)
+    codebook.flags.writeable = False
+    return codebook
 
 
 def grass(choice: int) -> Maps:
