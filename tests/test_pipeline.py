@@ -302,9 +302,9 @@ def test_the_tables_say_what_was_planted(large):
     assert list(layer.own_units) == list(OWN_UNIT_COLUMNS)
 
 
-def test_a_layer_scored_unit_by_unit_has_the_same_tables(large, monkeypatch):
+def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(large, monkeypatch):
     (whole,) = load_dissection("planted", cache=large).layers
-    monkeypatch.setattr(corrected_rule, "AT_ONCE", 1)
+    monkeypatch.setattr(corrected_rule, "AT_ONCE", 7)
     (parts,) = load_dissection("planted", cache=large).layers
     for name in ("table", "labels", "pairs", "controls", "correlated"):
         assert getattr(whole, name).equals(getattr(parts, name)), name
