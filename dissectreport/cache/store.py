@@ -211,7 +211,10 @@ def from_planes(key: str, array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     written = re.fullmatch(r"(.*)\|(<[iu][248])", key, re.DOTALL)
     if written is None:
         return key, array
-    return written[1], np.moveaxis(array, 0, -1).copy().view(written[2])[..., 0]
+    whole = np.empty((*array.shape[1:], len(array)), np.uint8)
+    for number, plane in enumerate(array):
+        whole[..., number] = plane
+    return written[1], whole.view(written[2])[..., 0]
 
 
 def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:

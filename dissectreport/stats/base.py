@@ -85,9 +85,9 @@ def spread(counts: A, numbers: Ints, positions: Ints, axis: int, missing: float 
         return counts
     shape = list(counts.shape)
     shape[axis] = len(positions)
-    out = np.full(shape, missing, counts.dtype)
+    out = np.full(shape, missing, counts.dtype) if missing else np.zeros(shape, counts.dtype)
     at = [slice(None)] * counts.ndim
     shared = np.isin(numbers, positions)
     at[axis] = np.searchsorted(positions, numbers[shared])  # type: ignore[call-overload]
-    out[tuple(at)] = np.compress(shared, counts, axis=axis)
+    out[tuple(at)] = counts if shared.all() else np.compress(shared, counts, axis=axis)
     return cast("A", out)
