@@ -1,4 +1,4 @@
-"""A cheap network of many units and a segmenter of many concepts, for `growth.py`: how a run grows, not what it finds."""
+"""A cheap network of many units and a segmenter of many concepts, for `growth.py`: it shows how a run grows."""
 
 from __future__ import annotations
 
