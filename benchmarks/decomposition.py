@@ -1,4 +1,4 @@
-"""What the division of an IoU into its parts, and random directions, cost as a share of the dissection pass.
+"""What the division of an IoU into its parts, label sets, and random directions cost as a share of the dissection pass.
 
 The pass is everything that is done with one sample: generator and segmenter, the counts of units, random directions in
 five bases, and the untrained control with its networks and counts. Everything on one thread.
@@ -45,16 +45,18 @@ def row(what: str, maps: dict[str, Tensor], labels: Tensor, concepts: int, netwo
         "networks": networks,
         "counts of units": processor_seconds(partial(count, counting.joint_and_chance)) / SHARD,
         "with parts": processor_seconds(partial(count, counting.joint_chance_and_neighbours)) / SHARD,
+        "with label sets": processor_seconds(partial(count, counting.joint_and_others)) / SHARD,
         "random directions": processor_seconds(partial(directions, maps, sparse, of_bases)) / SHARD,
         "one basis, all pixels": processor_seconds(partial(one_basis, maps, masks, of_bases)) / SHARD,
         "untrained": networks + processor_seconds(partial(count, partial(counting.chance, with_shifted=False))) / SHARD,
     }
-    whole = networks + seconds["with parts"] + seconds["random directions"] + seconds["untrained"]
+    whole = networks + seconds["with label sets"] + seconds["random directions"] + seconds["untrained"]
     return {
         "what": what,
         **{f"{name} ms": value * 1e3 for name, value in seconds.items()},
         "pass ms": whole * 1e3,
         "parts, share of the pass": (seconds["with parts"] - seconds["counts of units"]) / whole,
+        "label sets, share of the pass": (seconds["with label sets"] - seconds["with parts"]) / whole,
     }
 
 

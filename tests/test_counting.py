@@ -10,8 +10,17 @@ from torch.nn.functional import interpolate
 from dissectreport.networks import hooks, resampling
 from dissectreport.records.dissection import UnitScales
 from dissectreport.run.plan import Plan, Reading
+from dissectreport.stats import label_sets
 from dissectreport.stats.histogram import Histogram
-from dissectreport.stats.thresholds import CELLS, CHANCE_ON_FRACTIONS, ON_FRACTIONS, ExactThresholds, Thresholds
+from dissectreport.stats.label_sets import SIDE
+from dissectreport.stats.thresholds import (
+    CELLS,
+    CHANCE_ON_FRACTIONS,
+    ON_FRACTIONS,
+    ExactThresholds,
+    Thresholds,
+    nearest,
+)
 from dissectreport.worker import counting, pilot
 from dissectreport.worker.observing import readings_of
 
@@ -481,5 +490,27 @@ def test_neighbours_overlap_as_masks_laid_over_the_masks_of_the_image_next_in_ac
     assert found.concepts.tolist() == chance.concepts.tolist()
     for name, wanted in (("overlap", overlap), ("gap", gap), ("crossed", crossed)):
         assert np.array_equal(getattr(found, name), wanted), name
-    alone = counting.chance_and_neighbours(maps, masks, thresholds, GRID, "clamp")[1]
+    alone = counting.chance_and_others(maps, masks, thresholds, GRID, "clamp")[1]
     assert all(np.array_equal(getattr(alone, name), getattr(found, name)) for name in vars(found))
+
+
+def test_pixels_by_label_set_are_those_of_masks_at_the_thresholds_of_chance(case):
+    maps, labels, thresholds = case
+    masks = counting.Masks.of(labels, CONCEPTS)
+    *_, found = counting.joint_and_others(maps, masks, thresholds, GRID, "clamp")
+    columns = thresholds.chance_columns[nearest(CHANCE_ON_FRACTIONS, np.array(label_sets.ON_FRACTIONS))]
+    on, shown = on_above(maps, thresholds)[columns].astype(int), present(labels)
+    cell = np.arange(GRID) * SIDE // GRID
+    assert found.on.sum() == on.sum() and len(found.sets) > 3
+    for row, (concepts, cells) in enumerate(zip(found.sets, found.cells, strict=True)):
+        held = np.isin(masks.concepts, concepts)
+        mask = (shown == held[:, None, None]).all(1).astype(int)
+        assert np.array_equal(found.on[:, row], np.einsum("tnuhw,nhw->ut", on, mask))
+        assert np.array_equal(found.shifted[:, row], np.einsum("tnuhw,nhw->ut", on, np.roll(mask, -1, 0)))
+        assert cells.sum() == mask.sum()
+    for unit in range(on.shape[2]):
+        by_cell = np.zeros((SIDE, SIDE, len(columns)), int)
+        np.add.at(by_cell, (cell[:, None], cell[None]), np.moveaxis(on[:, :, unit].sum(1), 0, -1))
+        assert np.array_equal(found.layout[unit], by_cell.reshape(-1, len(columns)))
+    coarse = counting.chance_and_others(maps, masks, thresholds, GRID, "clamp")[2]
+    assert all(np.array_equal(getattr(coarse, name), getattr(found, name)) for name in vars(found))

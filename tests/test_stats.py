@@ -24,6 +24,7 @@ from dissectreport.stats.features import FLOOR, Features, FeatureScale
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.label_sets import LabelSets, cell_weights, different
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
@@ -134,6 +135,14 @@ def some_neighbours(random, units):
     return Neighbours(c, *(whole(random, units, len(c), STEPS) for _ in range(3)))
 
 
+def some_label_sets(random, units):
+    width = int(random.integers(1, 4))
+    rows = -np.sort(-random.integers(0, VOCABULARY, (6, width)), axis=1)
+    sets = different(rows)[0]
+    on, shifted = (whole(random, units, len(sets), STEPS) for _ in range(2))
+    return LabelSets(sets, whole(random, len(sets), PIXELS), on, shifted, whole(random, units, PIXELS, STEPS), 48)
+
+
 def some_spikes(random, units):
     c = some_concepts(random)
     sizes = np.array([units + int(random.integers(0, 2))])
@@ -154,6 +163,7 @@ EVERY = {
     Histogram: some_histogram,
     Insertions: some_insertions,
     Joint: some_joint,
+    LabelSets: some_label_sets,
     Neighbours: some_neighbours,
     Overlaps: some_overlaps,
     Paired: some_paired,
@@ -193,11 +203,14 @@ def test_any_split_and_any_order_give_the_same_bits(kind, seed, order):
     same(one_by_one, reduce(lambda sofar, more: more.merge(sofar), parts))
 
 
-NOT_ADDED = {"concepts", "sizes", "low", "width", "pixels"}
+NOT_ADDED = {"concepts", "sets", "sizes", "low", "width", "pixels"}
 """Fields that say what the counts of a statistic are of."""
 
 
-@pytest.mark.parametrize("kind", [Categories, Chance, Cross, Histogram, Joint, Paired], ids=lambda kind: kind.__name__)
+ADDED = [Categories, Chance, Cross, Histogram, Joint, LabelSets, Paired]
+
+
+@pytest.mark.parametrize("kind", ADDED, ids=lambda kind: kind.__name__)
 def test_the_counts_of_two_parts_are_added_each_to_its_own(kind):
     random = np.random.default_rng(6)
     parts = [EVERY[kind](random, UNITS) for _ in range(2)]
@@ -206,8 +219,25 @@ def test_the_counts_of_two_parts_are_added_each_to_its_own(kind):
     assert names
     for name in names:
         assert merged[name].sum() == sum(part.arrays()[name].sum() for part in parts), name
-    for name in NOT_ADDED & merged.keys() - {"concepts", "sizes"}:
+    for name in NOT_ADDED & merged.keys() - {"concepts", "sets", "sizes"}:
         assert np.array_equal(merged[name], parts[0].arrays()[name]), name
+
+
+def test_a_label_set_that_both_parts_have_is_one_and_keeps_its_counts():
+    narrow = LabelSets(np.array([[0], [3]]), np.array([[1], [2]]), *(np.array([[[5], [6]]]),) * 2, np.array([[[4]]]), 1)
+    wide = LabelSets(
+        np.array([[3, 0], [3, 1]]), np.array([[8], [9]]), *(np.array([[[10], [20]]]),) * 2, np.array([[[7]]]), 2
+    )
+    both = narrow.merge(wide)
+    assert both.sets.tolist() == [[0, 0], [3, 0], [3, 1]]
+    assert both.cells.tolist() == [[1], [10], [9]]
+    assert both.on[0, :, 0].tolist() == both.shifted[0, :, 0].tolist() == [5, 16, 20]
+    assert both.layout.item() == 11 and both.samples == 3
+
+
+def test_weights_of_cells_divide_by_their_pixels():
+    weights, common = cell_weights(np.array([4, 6, 0]))
+    assert (weights.tolist(), common) == ([3, 2, 0], 12)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

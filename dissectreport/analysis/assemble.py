@@ -56,6 +56,7 @@ from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.peaks import Peaks
@@ -232,6 +233,9 @@ class _Source:
     def neighbours(self, folder: str) -> Iterator[Neighbours]:
         return (stat for _, stat in self.stats(folder, Neighbours))
 
+    def label_sets(self, folder: str) -> Iterator[tuple[int, LabelSets]]:
+        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, LabelSets))
+
     def counted(self, layer: LayerRecord) -> Counted:
         stored = self.reader.read(layer.thresholds, StoredThresholds)
         by_half: list[list[Joint]] = [[], []]
@@ -253,6 +257,7 @@ class _Source:
             untrained=partial(self.chances, layer.untrained),
             pixels=self.plan.chance_grid**2,
             neighbours=tuple if self.rule.is_published else partial(self.neighbours, layer.counts),
+            label_sets=tuple if self.rule.is_published else partial(self.label_sets, layer.counts),
         )
 
     def evidence(self, folder: str, pixels: int = 0) -> published_rules.Evidence:
@@ -342,6 +347,7 @@ def _layer(units: Units, pictures: ShownPictures) -> Layer:
         by_concept=units.counts.by_concept,
         own_units=units.own_units,
         match_curves=units.counts.match_curves,
+        formulas=units.formulas,
     )
 
 

@@ -25,6 +25,7 @@ from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
@@ -40,6 +41,7 @@ NAMES: Mapping[type[Stat], str] = {
     Cross: "cross",
     Areas: "areas",
     Neighbours: "neighbours",
+    LabelSets: "label_sets",
     Overlaps: "overlaps",
     Spikes: "spikes",
     Categories: "categories",

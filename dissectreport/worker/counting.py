@@ -9,7 +9,7 @@ keeps everything in cache: on one core some 4 ns a unit and pixel, chance includ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 from typing import Protocol
@@ -29,9 +29,17 @@ from dissectreport.stats.cross import LEVELS as CROSS_LEVELS
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.label_sets import ON_FRACTIONS, SIDE, LabelSets, different, moved
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
-from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds, Thresholds
+from dissectreport.stats.thresholds import (
+    CELLS,
+    CHANCE_ON_FRACTIONS,
+    AnyThresholds,
+    ExactThresholds,
+    Thresholds,
+    nearest,
+)
 
 DIRECT = 1 << 18
 """Most counters that are kept for cells themselves: 2 MB, which stays in a core's cache."""
@@ -89,10 +97,24 @@ class Masks:
         pixels = self.label_sets.shape[1]
         return self._by(torch.arange(pixels, device=self.label_sets.device)[None], pixels)
 
+    @cached_property
+    def rows(self) -> Ints:
+        """(label sets, width) the concepts of each label set, falling, filled with 0."""
+        holds = self.holds.T.cpu().numpy() > 0
+        held = np.where(holds, self.concepts, 0)
+        width = max(1, int(holds.sum(1).max(initial=0)))
+        return np.asarray(np.flip(np.sort(held, axis=1), 1)[:, :width], np.int64)
+
+    def by_cell(self, cell: Tensor) -> Ints:
+        """(label sets, cells) pixels of each label set in the cells (pixels,) of the image."""
+        return np.asarray(self._by_set(cell[None], SIDE * SIDE).cpu().numpy(), np.int64)
+
     def _by(self, cell: Tensor, cells: int) -> Ints:
+        return whole(precise(self.holds) @ precise(self._by_set(cell, cells)))
+
+    def _by_set(self, cell: Tensor, cells: int) -> Tensor:
         pixel_keys = self.label_sets.long() * cells + cell
-        counts = torch.bincount(pixel_keys.flatten(), minlength=self.sets * cells).reshape(self.sets, cells)
-        return whole(precise(self.holds) @ precise(counts))
+        return torch.bincount(pixel_keys.flatten(), minlength=self.sets * cells).reshape(self.sets, cells)
 
 
 def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:
@@ -305,12 +327,20 @@ def joint_chance_and_neighbours(
     return counter.joint(), counter.chance(), counter.neighbours()
 
 
-def chance_and_neighbours(
+def joint_and_others(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
-) -> tuple[Chance, Neighbours]:
-    """The counts of chance and of neighbours from the same upsampled activations."""
-    counter = _count(maps, masks, thresholds, grid, edge, _Wanted(neighbours=True))
-    return counter.chance(), counter.neighbours()
+) -> tuple[Joint, Chance, Neighbours, LabelSets]:
+    """Joint counts and those of chance, neighbours and label sets from the same upsampled activations."""
+    counter = _count(maps, masks, thresholds, grid, edge, _Wanted(joint=True, neighbours=True, label_sets=True))
+    return counter.joint(), counter.chance(), counter.neighbours(), counter.label_sets()
+
+
+def chance_and_others(
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
+) -> tuple[Chance, Neighbours, LabelSets]:
+    """The counts of chance, neighbours and label sets from the same upsampled activations."""
+    counter = _count(maps, masks, thresholds, grid, edge, _Wanted(neighbours=True, label_sets=True))
+    return counter.chance(), counter.neighbours(), counter.label_sets()
 
 
 @dataclass(frozen=True)
@@ -320,6 +350,7 @@ class _Wanted:
     joint: bool = False
     shifted: bool = True
     neighbours: bool = False
+    label_sets: bool = False
 
 
 def _count(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, wanted: _Wanted) -> _Counter:
@@ -391,6 +422,7 @@ class _Counter:
             self.image = images.repeat_interleave(pixels) * self.steps
             self.areas = precise(torch.from_numpy(masks.by_image).to(device))
         self.of_neighbours: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.sets = _SetCounter.of(masks, binning, chance_columns, device) if wanted.label_sets else None
 
     def add(self, unit: int, upsampled: Tensor) -> None:
         """Count one unit, laid out on the grid (n * pixels,)."""
@@ -398,18 +430,28 @@ class _Counter:
             by_set = self._by_set(self.own_bins, self.binning.bin(unit, upsampled, self.own_bins), self.bins)
             self.joints.append(self.holds @ by_set)
             self.totals.append(by_set.sum(0))
+            if self.sets is not None:
+                self.sets.on.append(by_set @ self.sets.above_bins.to(by_set.dtype))
         step = self.binning.step(unit, upsampled, self.place)
         small = step.to(self.own.dtype)
         if not self.fine:
             by_set = self._by_set(self.own, small, self.steps)
             self.observed.append(self.holds @ by_set)
             self.totals.append(by_set.sum(0))
+            if self.sets is not None:
+                self.sets.on.append(by_set @ self.sets.above_steps.to(by_set.dtype))
         if self.with_shifted:
-            self.shifted.append(self.holds @ self._by_set(self.next, small, self.steps))
+            by_next = self._by_set(self.next, small, self.steps)
+            self.shifted.append(self.holds @ by_next)
+            if self.sets is not None:
+                self.sets.shifted.append(by_next @ self.sets.above_steps.to(by_next.dtype))
         if self.with_neighbours:
             self.of_neighbours.append(self._add_neighbours(step, small))
         on = torch.bincount(self.place + step, minlength=self.shown.shape[1] * self.steps)
-        self.crossed.append(self.shown @ on.reshape(-1, self.steps).to(self.number))
+        by_pixel = on.reshape(-1, self.steps).to(self.number)
+        self.crossed.append(self.shown @ by_pixel)
+        if self.sets is not None:
+            self.sets.add_layout(by_pixel)
 
     def _add_neighbours(self, step: Tensor, small: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(c, steps) overlaps with neighbours, gaps and crossed products of areas of one unit; see `Neighbours`.
@@ -462,9 +504,70 @@ class _Counter:
             samples=self.masks.images,
         )
 
+    def label_sets(self) -> LabelSets:
+        """The counts by label set of all units added."""
+        assert self.sets is not None
+        return self.sets.counts()
+
     def _presence(self) -> tuple[Ints, Ints]:
         per_image = self.masks.by_image
         return per_image.sum(0), (per_image > 0).sum(0)
+
+
+@dataclass(frozen=True)
+class _SetCounter:
+    """Collects the counts by label set of units, at a few of the thresholds at which chance is counted."""
+
+    masks: Masks
+    cell: Tensor
+    """(pixels,) the cell of the image in which each pixel of the grid lies."""
+    above_bins: Tensor
+    """(bins, thresholds) 1 where a bin of the joint counts lies above the threshold."""
+    above_steps: Tensor
+    """(steps, thresholds) the same of the bins of the counts of chance."""
+    on: list[Tensor] = field(default_factory=list)
+    shifted: list[Tensor] = field(default_factory=list)
+    layout: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, masks: Masks, binning: Binning, chance_columns: Ints, device: torch.device) -> _SetCounter:
+        """Nothing yet, for the masks of a shard."""
+        columns = nearest(CHANCE_ON_FRACTIONS, np.array(ON_FRACTIONS))
+        grid = round(masks.label_sets.shape[1] ** 0.5)
+        lines = torch.arange(grid, device=device) * SIDE // grid
+        return cls(
+            masks,
+            (lines[:, None] * SIDE + lines).flatten(),
+            above(binning.bins, chance_columns[columns], device),
+            above(binning.steps, columns, device),
+        )
+
+    def add_layout(self, by_pixel: Tensor) -> None:
+        """Add where a unit is on: (pixels, steps) images in each bin at each pixel."""
+        by_cell = by_pixel.new_zeros(SIDE * SIDE, by_pixel.shape[1]).index_add_(0, self.cell, by_pixel)
+        self.layout.append(by_cell @ self.above_steps.to(by_cell.dtype))
+
+    def counts(self) -> LabelSets:
+        """The counts of all units added."""
+        sets, at = different(self.masks.rows)
+        on, shifted = (whole(torch.stack(part)) for part in (self.on, self.shifted))
+        return LabelSets(
+            sets=sets,
+            cells=moved(self.masks.by_cell(self.cell), at, len(sets), 0),
+            on=moved(on, at, len(sets), 1),
+            shifted=moved(shifted, at, len(sets), 1),
+            layout=whole(torch.stack(self.layout)),
+            samples=self.masks.images,
+        )
+
+
+def above(bins: int, edges: Ints, device: torch.device) -> Tensor:
+    """(bins, edges) 1 where a bin lies above the inner edge of that number, else 0.
+
+    >>> above(3, np.array([0, 1]), torch.device("cpu")).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    return (torch.arange(bins)[:, None] > torch.from_numpy(edges)).float().to(device)
 
 
 def neighbours_of(activity: Tensor) -> Tensor:

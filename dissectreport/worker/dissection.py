@@ -16,6 +16,7 @@ from dissectreport.run.rules import Edge, rule_named
 from dissectreport.run.shards import Shard
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import Thresholds
@@ -59,11 +60,12 @@ def make_counts(
                 chance = counting.chance(read, under, threshold, grid, edge, with_shifted=False)
                 counts[reading.key] = {"chance": chance}
                 continue
-            joint, chance, neighbours = _joint_and_others(read, masks, coarse, threshold, plan, edge)
+            joint, chance, neighbours, label_sets = _joint_and_others(read, masks, coarse, threshold, plan, edge)
             counts[reading.key] = {
                 "joint": joint,
                 "chance": chance,
                 "neighbours": neighbours,
+                "label_sets": label_sets,
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
                 **shared,
@@ -75,11 +77,11 @@ def make_counts(
 
 def _joint_and_others(
     maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: Edge
-) -> tuple[Joint, Chance, Neighbours]:
+) -> tuple[Joint, Chance, Neighbours, LabelSets]:
     """Joint counts on the plan's grid, and the others on its coarse one; together where the two are the same."""
     if coarse is masks:
-        return counting.joint_chance_and_neighbours(maps, masks, thresholds, plan.grid, edge)
+        return counting.joint_and_others(maps, masks, thresholds, plan.grid, edge)
     return (
         counting.joint(maps, masks, thresholds, plan.grid, edge),
-        *counting.chance_and_neighbours(maps, coarse, thresholds, plan.chance_grid, edge),
+        *counting.chance_and_others(maps, coarse, thresholds, plan.chance_grid, edge),
     )

@@ -66,11 +66,16 @@
     const sure = layer.sure[unit] === "1";
     const label = sure ? concept : concept && concept !== "nothing" ? "weak match with " + concept : "no label";
     const artifact = model.artifacts[0] === layer.name && model.artifacts[1].includes(unit);
+    const formula = layer.formulas[unit];
     return entry(
       "unit",
       layer.name + " unit " + unit,
       model.to(layer.folder + layer.unit.join(unit)),
-      label + " · IoU " + percent(layer.iou[unit]) + (artifact ? " · artifact unit" : ""),
+      label +
+        " · IoU " +
+        percent(layer.iou[unit]) +
+        (formula ? " · " + formula : "") +
+        (artifact ? " · artifact unit" : ""),
     );
   };
   const strongest = (model, fits, most) =>
@@ -94,7 +99,7 @@
         .map((layer) => unitEntry(model, layer, number)),
     );
   };
-  /* the units whose label is the word, and artifact units */
+  /* the units whose label is the word, those whose formula has it ("tree AND NOT sky"), and artifact units */
   const byWord = (words) =>
     models.flatMap((model) => {
       const label = model.named[words];
@@ -103,6 +108,7 @@
         ...(label
           ? strongest(model, (layer, unit) => layer.labels[unit] === label && layer.sure[unit] === "1", 8)
           : []),
+        ...strongest(model, (layer, unit) => (layer.formulas[unit] || "").toLowerCase().includes(words), 8),
         ...(artifact
           ? model.artifacts[1].map((unit) => {
               const layer = model.layers.find((one) => one.name === model.artifacts[0]);

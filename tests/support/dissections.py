@@ -24,6 +24,7 @@ from dissectreport.analysis.results.dissection import (
     Trust,
     TrustSource,
 )
+from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
 from dissectreport.stats.areas import Areas
 from dissectreport.vocabulary import Concept, Vocabulary
@@ -144,6 +145,7 @@ def make_layer(
         table.loc[3, [*figures, "runner_up_corrected_iou", "stability"]] = np.nan
         table.loc[3, ["concept", "category", "runner_up", "kind"]] = ""
         table.loc[3, ["interpretable", "beats_chance"]] = False
+    table = with_formulas(table)
     labels = []
     for category in NAMES:
         group = np.array([c for c in range(1, concepts) if LISTED[c][1] == category])
@@ -172,6 +174,32 @@ def make_layer(
         own_units=make_own_units(pairs),
         match_curves=make_match_curves(table, labels_table),
         by_concept=make_counts(labels_table),
+        formulas=FormulaCounts(int(table["formula_better"].sum()), 0, int(good.sum()), 0),
+    )
+
+
+def with_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a formula of every third unit, of which every second one is better than the label."""
+    there = (table["unit"] % 3 == 1) & (table["concept"] != "")
+    better = there & (table["unit"] % 2 == 1)
+    match = table["corrected_iou"] + np.where(better, 0.06, 0.004)
+    figures = {
+        "formula_threshold": table["threshold"],
+        "formula_iou": table["iou"] + 0.06,
+        "formula_iou_low": table["iou"] + 0.04,
+        "formula_iou_high": table["iou"] + 0.08,
+        "formula_chance_level": table["chance_level"],
+        "formula_corrected_iou": match,
+        "formula_gain": match - table["corrected_iou"],
+        "formula_gain_low": match - table["corrected_iou"] - 0.02,
+        "formula_gain_high": match - table["corrected_iou"] + 0.02,
+        "formula_q": pd.Series(np.where(better, 0.001, 0.7)),
+    }
+    words = table["concept"] + " AND NOT " + table["runner_up"]
+    return table.assign(
+        formula=words.where(there, ""),
+        formula_better=better,
+        **{name: values.where(there) for name, values in figures.items()},
     )
 
 

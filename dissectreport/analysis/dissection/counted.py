@@ -15,6 +15,7 @@ from dissectreport.stats.base import Ints, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.joint import Joint
+from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import AnyThresholds
@@ -50,6 +51,8 @@ class Counted:
     """Pixels of the grid on which chance was counted."""
     neighbours: Callable[[], Iterable[Neighbours]] = tuple
     """Calls give each shard's counts of neighbours, in order of shards."""
+    label_sets: Callable[[], Iterable[tuple[int, LabelSets]]] = tuple
+    """Calls give each shard's (group, counts by label set), in order of shards."""
 
     def counted_shards(self) -> Iterator[tuple[int, Chance, Neighbours]]:
         """The groups and counts of the shards of which neighbours were counted."""

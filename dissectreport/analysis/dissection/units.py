@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dissectreport.analysis.dissection.corrected_rule import judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
 from dissectreport.analysis.dissection.examples import examples
+from dissectreport.analysis.dissection.formula_table import formula_table
 from dissectreport.analysis.dissection.interpretable_counts import (
     ControlCounts,
     controls,
@@ -28,7 +29,9 @@ from dissectreport.analysis.dissection.unit_tables import (
     unit_table,
 )
 from dissectreport.analysis.results.dissection import Curves
+from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.stats.base import Ints
+from dissectreport.stats.thresholds import Thresholds
 from dissectreport.vocabulary import Vocabulary
 
 
@@ -47,6 +50,8 @@ class Units:
     kind: NDArray[np.str_]
     examples: Ints
     """(units, k) sample numbers to show."""
+    formulas: FormulaCounts | None = None
+    """What the search for combinations of concepts found; None where it was not made."""
 
 
 def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, twins: Mapping[int, int]) -> Units:
@@ -61,9 +66,12 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
     parts = parts_of(counted.counted_shards(), scores, counted.pixels)
     kind, samples = examples(counted.peaks)
     rotations = scores_of_directions(counted, vocabulary)
+    table = unit_table(counted, scores, verdict, words, position_only, parts)
+    assert isinstance(counted.thresholds, Thresholds)
+    formulas = formula_table(counted.label_sets, scores, verdict, words, counted.thresholds)
     return Units(
         counted=counted,
-        table=unit_table(counted, scores, verdict, words, position_only, parts),
+        table=table if formulas is None else pd.concat([table, formulas.columns], axis=1),
         labels=category_labels(scores, verdict, words, counted.thresholds, parts=parts),
         pairs=pair_table(scores, words, counted.thresholds, parts),
         counts=counts_of(controls(counted, scores, rotations, words, verdict)),
@@ -72,4 +80,5 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
         correlated=most_correlated(counted.cross),
         kind=kind,
         examples=samples,
+        formulas=None if formulas is None else formulas.counts,
     )

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dissectreport.analysis.results import formulas
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
+from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
@@ -153,6 +155,7 @@ COLUMNS: Mapping[str, str] = {
     "own_unit": "whether the concept has a unit of its own: one that matches it better than the best of as many random "
     "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
+    **formulas.COLUMNS,
 }
 """What every column of every table means."""
 
@@ -323,6 +326,8 @@ class Layer:
     by_concept: pd.DataFrame = field(default_factory=no_counts)
     """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
     by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
+    formulas: FormulaCounts | None = None
+    """What the search for combinations of concepts found; None where it was not made."""
 
     @property
     def interpretable(self) -> pd.DataFrame:

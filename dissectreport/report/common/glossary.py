@@ -24,6 +24,9 @@ _DISSECTION = {
     " or place (position alone).",
     "twins": "Concepts of almost the same pixels (Jaccard index of their masks above 0.8), which count as one concept.",
 }
+_FORMULAS = {
+    "formula": "Two or three concepts joined by OR, AND or AND NOT, as a description of a unit.",
+}
 _CONTROLS = {
     "random directions": "A control: the same layer, its units divided by their standard deviation, in several random "
     "bases. If single units were no better than any direction, as many random directions as units would be "
@@ -62,6 +65,7 @@ def glossary(site: Site) -> Mapping[str, str]:
     return {
         **_DISSECTION,
         "interpretable unit": site.wording.interpretable,
+        **(_FORMULAS if any(layer.formulas is not None for layer in site.dissection.layers) else {}),
         **_CONTROLS,
         **(_HELD_OUT if site.wording.untested or causes or artifacts else {}),
         **(_CAUSES if causes else {}),

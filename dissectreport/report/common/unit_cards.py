@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dissectreport.analysis.results.dissection import ExampleKind, Layer
+from dissectreport.report.common.formulas import UnitFormula
 from dissectreport.report.common.model import (
     Site,
     interpretable_labels,
@@ -47,6 +48,8 @@ class Card:
     """How much that is; NaN where unknown or little."""
     also: tuple[str, ...]
     """Its interpretable labels in other categories."""
+    formula: str
+    """The formula that matches it significantly better than its label, in words; '' where there is none."""
 
 
 def labels_of(layer: Layer) -> Labels:
@@ -63,6 +66,7 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
     interventions = site.dissection.interventions
     is_edited = interventions is not None and interventions.layer == layer.name
     effect = site.strongest_effects.get(int(row.unit)) if is_edited else None
+    formula = UnitFormula.of(row)
     return Card(
         unit=int(row.unit),
         href=frame.to(site.places.unit(layer.name, int(row.unit))),
@@ -77,6 +81,7 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         effect="" if effect is None else effect.words,
         removed=math.nan if effect is None else effect.removed,
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
+        formula="" if formula is None else formula.words,
     )
 
 

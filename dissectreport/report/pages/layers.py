@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from dissectreport.analysis.results.dissection import Control, Layer
+from dissectreport.report.common.formulas import formulas_summary
 from dissectreport.report.common.model import (
     InterpretableCount,
     Site,
@@ -69,6 +70,8 @@ class LayerPage:
     uninformative: tuple[Uninformative, ...]
     own_units_summary: str
     """How many concepts have a unit of their own; '' where that was not measured."""
+    formulas_summary: str
+    """How many units a formula of concepts matches better than their label; '' where none was searched for."""
     table: str
     review: str
     """Where its units can be marked by hand; '' where the network generates no images."""
@@ -113,6 +116,7 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
             Uninformative(c.unit, c.href, c.state) for c in sorted(cards, key=lambda c: c.unit) if c.state
         ),
         own_units_summary=own_units_summary(layer),
+        formulas_summary=formulas_summary(layer),
         table=frame.to(places.layer_table(layer.name)),
         review="" if dissection.provenance.reads else frame.to(places.review(layer.name)),
         scatter=agreement_scatter(layer, site.categories),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dissectreport.analysis.results import real_images, replication, spike_in
 from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.spike_in import SpikeIn
 from dissectreport.report.artifacts.summary import ArtifactMethods, artifact_methods
 from dissectreport.report.causes.summary import dictionary, listed, meaning
@@ -78,6 +79,8 @@ class MethodsPage:
     artifacts: ArtifactMethods | None
     kinds: bool
     """Whether it was measured what each IoU is made of."""
+    formulas: tuple[tuple[str, FormulaCounts], ...]
+    """By layer what the search for formulas of concepts found; nothing where it was not made."""
     spike_in: SpikeIn | None
     """What the run found of planted units."""
     smallest: tuple[tuple[str, float], ...]
@@ -124,6 +127,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         causes=causal_methods(site, frame),
         artifacts=artifact_methods(site, frame),
         kinds=any(bool((layer.table["kind"] != "").any()) for layer in dissection.layers),
+        formulas=tuple((layer.name, layer.formulas) for layer in dissection.layers if layer.formulas is not None),
         spike_in=dissection.spike_in,
         smallest=_smallest_found(dissection),
         bases=max((len(layer.by_rotation) for layer in dissection.layers), default=0),

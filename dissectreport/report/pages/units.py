@@ -16,6 +16,7 @@ from dissectreport.analysis.results.dissection import ExampleKind, Layer
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.artifacts.summary import UnitArtifact, unit_artifact
 from dissectreport.report.causes.unit_effects import UnitCauses, unit_causes
+from dissectreport.report.common.formulas import UnitFormula, was_searched
 from dissectreport.report.common.model import Site, leading_units, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW, Wording
@@ -127,6 +128,11 @@ class UnitPage:
     """Where the unit can be painted with; '' where it cannot."""
     causes: UnitCauses | None
     artifact: UnitArtifact | None
+    formula: UnitFormula | None
+    """The formula of concepts that matches it significantly better than its label."""
+    formulas_searched: bool
+    methods: str
+    """Where it stands how formulas are found."""
     per_strip: int
 
 
@@ -213,6 +219,9 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         paint=_paint_address(site, frame, layer, unit),
         causes=unit_causes(site, frame, layer, unit, rows.effects.get(unit, [])),
         artifact=unit_artifact(site, frame, layer, unit),
+        formula=UnitFormula.of(row),
+        formulas_searched=was_searched(row),
+        methods=frame.to(places.page("methods")),
         per_strip=strip_size(layer),
     )
 
