@@ -42,7 +42,7 @@ from dissectreport.errors import (
     answered,
 )
 from dissectreport.files import sha256
-from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_settings
+from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_directions, split_settings
 from dissectreport.structured import parse_json
 
 if TYPE_CHECKING:
@@ -113,6 +113,17 @@ def generator(name: str, weights: str = "") -> Generator:
 
     Raises an UnknownName, or a ModelError if it cannot be made or is not a `Generator`.
     """
+    name, files = split_directions(name)
+    made = _generator(name, weights)
+    if not files:
+        return made
+    from dissectreport.models.directions import with_directions  # imports torch
+
+    return with_directions(made, files)
+
+
+def _generator(name: str, weights: str) -> Generator:
+    """The generator of a name without directions."""
     file, settings = split_settings(name)
     if file.endswith(DESCRIPTION):
         return cast("Generator", _checked(GENERATORS, name, _described(Path(file), weights, settings)))
@@ -183,7 +194,7 @@ def source_digest(name: str) -> str:
 
     It is a part of cache keys, because an edited file may be another model with the same weights.
     """
-    modules = [part.rpartition(":")[0] for part in split_names(name)]
+    modules = [part.rpartition(":")[0] for part in split_names(split_directions(name)[0])]
     return " ".join(sha256(Path(module), links=True) for module in modules if module.endswith(".py"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -59,6 +61,50 @@ def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
         ran = CliRunner().invoke(app, [*fewer, *(FEW if "build" in words else [])])
         assert ran.exit_code == 0, ran.output
     assert (place / "site" / "index.html").exists()
+
+
+def follow(page: str, replaced: dict[str, str]) -> None:
+    """Run every command of a page; words of ours are `dissectreport`, others are Python programs."""
+    for line in "".join(blocks(page, "sh")).splitlines():
+        words = [replaced.get(word, word) for word in shlex.split(line)]
+        if words[0] == "dissectreport":
+            ran = CliRunner().invoke(app, [*words[1:], *FEW[:2]])
+            assert ran.exit_code == 0, ran.output
+        else:
+            runpy.run_path(words[1])
+
+
+def written(page: str) -> None:
+    """Write the files that a page shows."""
+    for name, code in {**named(page, "python"), **named(page, "toml")}.items():
+        Path(name).write_text(code)
+
+
+@pytest.mark.slow
+def test_the_page_on_directions_can_be_followed(place: Path) -> None:
+    written("directions.md")
+    follow("directions.md", {"960": "96"})
+    table = next((place / "site").rglob("*units.csv")).read_text()
+    assert "layer3.directions" in str(next((place / "site").rglob("*units.csv")))
+    assert len(table.splitlines()) == 17
+
+
+@pytest.mark.slow
+def test_the_page_on_networks_that_read_images_can_be_followed(place: Path) -> None:
+    written("networks-that-read.md")
+    from net import Discriminator, Encoder  # type: ignore[import-not-found]
+
+    torch.save({"discriminator": Discriminator().state_dict(), "step": 1}, "training.pt")
+    encoder = {f"encoder.{name}": value for name, value in Encoder().state_dict().items()}
+    torch.save({**encoder, "decoder.weight": torch.ones(3)}, "autoencoder.pt")
+    (place / "photos").mkdir()
+    drawn = plugins.generator("scenes64").training_like_images(96)
+    assert drawn is not None
+    for number, image in enumerate(drawn):
+        pixels = ((image.movedim(0, 2) + 1) * 127.5).round().to(torch.uint8).numpy()
+        Image.fromarray(pixels).save(place / "photos" / f"{number:03}.png")
+    follow("networks-that-read.md", {})
+    assert {path.parent.name for path in (place / "site").glob("*/index.html")} >= {"discriminator", "encoder"}
 
 
 def commands(page: str) -> list[list[str]]:

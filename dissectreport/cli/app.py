@@ -40,7 +40,7 @@ Cache = Annotated[
         help="Folder that keeps the measurements.", metavar="FOLDER", show_default="the platform's cache folder"
     ),
 ]
-SETTINGS = ("weights", "psi", "cutoff", "label", "noise", "images")
+SETTINGS = ("weights", "psi", "cutoff", "label", "noise", "images", "directions")
 """Which options say more about a model."""
 
 

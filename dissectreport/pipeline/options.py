@@ -35,6 +35,10 @@ class Help:
     """The kind of completion in a shell: models, segmenters, features, layers, rules or budgets."""
 
 
+NO_SETTINGS = {"psi": None, "cutoff": None, "label": (), "noise": "", "images": None, "directions": ()}
+"""The options that are settings of a model, as they are once they stand in its name."""
+
+
 @dataclass(frozen=True)
 class NetworkOptions:
     """The networks: a generator and a segmenter."""
@@ -73,11 +77,20 @@ class NetworkOptions:
     ] = ""
     images: Annotated[Path | None, Help("Folder of photographs that an autoencoder redraws.", default="none")] = None
 
+    directions: Annotated[
+        tuple[str, ...],
+        Help(
+            "Files of directions or sparse features of layers, separated by commas; each becomes a layer of its own.",
+            default="none",
+            metavar="LAYER=FILE",
+        ),
+    ] = ()
+
     def __post_init__(self) -> None:
         # Settings are a part of the model's name: with others it is another model.
-        settings = self.psi, self.cutoff, self.label, self.noise, self.images
+        settings = self.psi, self.cutoff, self.label, self.noise, self.images, self.directions
         object.__setattr__(self, "model", with_settings(self.model, *settings))
-        for name, value in {"psi": None, "cutoff": None, "label": (), "noise": "", "images": None}.items():
+        for name, value in NO_SETTINGS.items():
             object.__setattr__(self, name, value)
 
 

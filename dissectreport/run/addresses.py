@@ -6,6 +6,7 @@ scenes_pgan                     a name that a package declares
 ffhq.pkl                        a checkpoint that is recognised by its content
 ffhq.pkl:psi=0.7,label=3+5      the same, with settings
 taesd_decoder.pth:images=photos an autoencoder, with the folder of photographs that it redraws
+scenes_pgan:directions=…        any of them, with files of directions of layers, which become layers of their own
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from dissectreport.errors import BadOption
+
+DIRECTIONS = "directions="
+"""How the setting with files of directions begins."""
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
 CODE = ".py"
@@ -22,7 +27,7 @@ CHECKPOINTS = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".safetensors", ".npz",
 """Ends of the names of files of weights."""
 CONFIG = "config.json"
 """The file that makes a folder a checkpoint."""
-SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images)=[^:/\\]*)")
+SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|directions)=[^:/\\]*)")
 
 
 def split_settings(model: str) -> tuple[str, str]:
@@ -36,7 +41,13 @@ def split_settings(model: str) -> tuple[str, str]:
 
 
 def with_settings(
-    model: str, psi: float | None, cutoff: int | None, labels: tuple[str, ...], noise: str, images: Path | None = None
+    model: str,
+    psi: float | None,
+    cutoff: int | None,
+    labels: tuple[str, ...],
+    noise: str,
+    images: Path | None = None,
+    directions: tuple[str, ...] = (),
 ) -> str:
     """The name of a model with settings; those that it has already stay.
 
@@ -46,11 +57,46 @@ def with_settings(
     'vae.safetensors:images=my%2Fphotos'
     """
     folder = None if images is None else quoted_path(images)
-    values = {"psi": psi, "cutoff": cutoff, "label": "+".join(labels) or None, "noise": noise or None, "images": folder}
+    values = {
+        "psi": psi,
+        "cutoff": cutoff,
+        "label": "+".join(labels) or None,
+        "noise": noise or None,
+        "images": folder,
+        "directions": "+".join(map(_quoted_file, directions)) or None,
+    }
     words = [f"{name}={value}" for name, value in values.items() if value is not None]
     name, before = split_settings(model)
     settings = ",".join([*([before] if before else []), *words])
     return f"{name}:{settings}" if settings else name
+
+
+def _quoted_file(text: str) -> str:
+    layer, equals, file = text.partition("=")
+    if not layer or not file:
+        raise BadOption(f"directions are given as LAYER=FILE, such as layer4=directions.safetensors, not {text!r}")
+    return quote(os.fsencode(f"{layer}{equals}{file}"), safe="")
+
+
+def split_directions(model: str) -> tuple[str, tuple[tuple[str, Path], ...]]:
+    """What names a model, without directions, and the layers that have them with their files.
+
+    >>> split_directions("ffhq.pkl:psi=0.7,directions=b8%3Da.npz")
+    ('ffhq.pkl:psi=0.7', (('b8', PosixPath('a.npz')),))
+    """
+    name, settings = split_settings(model)
+    pairs = settings.split(",") if settings else []
+    others = [pair for pair in pairs if not pair.startswith(DIRECTIONS)]
+    files = [
+        unquote(file, errors="surrogateescape").partition("=")
+        for pair in pairs
+        if pair.startswith(DIRECTIONS)
+        for file in pair.removeprefix(DIRECTIONS).split("+")
+        if file
+    ]
+    return ":".join([name, *([",".join(others)] if others else [])]), tuple(
+        (layer, Path(file)) for layer, _, file in files
+    )
 
 
 def quoted_path(path: Path) -> str:
