@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dissectreport import plugins
+from dissectreport.cache.records import is_named_by_content, source_of
 from dissectreport.errors import BadOption, ModelError, UnknownName, WeightsError
 from dissectreport.models import planted
 from dissectreport.models.directions import read_directions, with_directions
@@ -245,3 +246,11 @@ def test_a_generator_of_a_kind_of_its_own_has_no_directions(tmp_path):
 
     with pytest.raises(ModelError, match="no NetworkGenerator"):
         with_directions(Other(), [("a", tmp_path / "a.npz")])  # type: ignore[arg-type]
+
+
+def test_a_model_with_directions_is_one_of_its_own_by_the_whole_paths_of_the_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = (Options("planted", directions=(f"mixed={name}.npz",)).model for name in ("a", "b"))
+    assert source_of(one) == f"planted:directions=mixed={tmp_path.resolve()}/a.npz"
+    assert source_of(one) != source_of(other)
+    assert is_named_by_content(source_of(one))

@@ -23,7 +23,7 @@ from dissectreport.files import Say, silent, write
 from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.records.painting import PaintRecord
-from dissectreport.run.addresses import CODE, DESCRIPTION, checkpoint_of, split_settings
+from dissectreport.run.addresses import CODE, DESCRIPTION, DIRECTIONS, checkpoint_of, split_directions, split_settings
 from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT, Plan
 from dissectreport.vocabulary import Concept, Vocabulary
@@ -208,8 +208,13 @@ def source_of(model: str) -> str:
     """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names.
 
     Settings stay behind the path of a checkpoint, because a model with others is another model. Bytes of a path that
-    are no UTF-8 stand there as \\xe9.
+    are no UTF-8 stand there as \\xe9. A model with directions is one of its own, by their files.
     """
+    model, files = split_directions(model)
+    if files:
+        return ":".join(
+            [source_of(model) or model, DIRECTIONS + "+".join(f"{layer}={_whole(f)}" for layer, f in files)]
+        )
     place, colon, function = model.rpartition(":")
     if colon and place.endswith(CODE):
         return f"{_whole(place)}:{function}"
@@ -219,7 +224,7 @@ def source_of(model: str) -> str:
     return ":".join(filter(None, (_whole(path), settings)))
 
 
-def _whole(path: str) -> str:
+def _whole(path: str | Path) -> str:
     return os.fsencode(Path(path).expanduser().resolve()).decode("utf-8", "backslashreplace")
 
 

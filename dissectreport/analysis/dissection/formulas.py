@@ -164,7 +164,7 @@ class LabelSetTable:
 
 
 def corrected(
-    on: Floats, crossed: Floats, total: Floats, present: Floats, samples: Floats | int
+    on: Floats, crossed: Floats, total: Floats, present: Floats, samples: Ints | int
 ) -> tuple[Floats, Floats, Floats]:
     """IoU, chance level and chance-corrected IoU, elementwise.
 
