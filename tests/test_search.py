@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.analysis.results.words import WordFacts
 from dissectreport.report.common.model import Site
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.places import Places
@@ -49,6 +50,40 @@ def test_what_it_knows_of_5000_units_takes_less_than_100_kilobytes() -> None:
     assert (
         len(known["layers"][0]["labels"]) == len(known["layers"][0]["iou"]) == len(known["layers"][0]["sure"]) == 5000
     )
+
+
+def described(made: Dissection) -> Dissection:
+    """The same with a formula of unit 1 and a word of unit 2."""
+    layer = made.layers[0]
+    table = layer.table.assign(
+        formula=np.where(layer.table["unit"] == 1, "tree AND NOT sky", ""),
+        formula_better=layer.table["unit"] == 1,
+        word=np.where(layer.table["unit"] == 2, "lighthouse", "boat"),
+        word_better=layer.table["unit"] == 2,
+        **dict.fromkeys(("word_auc", "word_auc_low", "word_auc_high", "random_words_auc", "label_auc"), 0.9),
+    )
+    return replace(made, layers=(replace(layer, table=table), *made.layers[1:]), words=WordFacts(80, "CLIP tiny", 200))
+
+
+@pytest.mark.browser
+def test_units_are_found_by_their_formulas_and_words(tmp_path: Path, chromium: Browser) -> None:
+    write_site(described(example_dissection(units=6)), tmp_path / "site")
+    with open_page(chromium, tmp_path / "site", HOME) as page:
+        assert ask(page, "tree and not sky") == ["layer1 unit 1"]
+        assert ask(page, "lighthouse") == ["layer1 unit 2"]
+        assert ask(page, "boat") == []
+
+
+def test_pages_say_of_formulas_and_words_what_was_found(tmp_path: Path) -> None:
+    write_site(described(example_dissection(units=6)), tmp_path / "site")
+    layer = tmp_path / "site" / "planted" / "layer1"
+    texts = [" ".join((layer / f"unit-{unit}.html").read_text().split()) for unit in range(3)]
+    assert "A formula of several concepts matches it better than its label: <b>tree AND NOT sky</b>" in texts[1]
+    assert "No formula of several concepts" in texts[0] and "No formula of several concepts" not in texts[1]
+    assert "Its word: <b>lighthouse</b>" in texts[2] and "Its word" not in texts[1]
+    assert ">tree AND NOT sky</span>" in (layer / "index.html").read_text()
+    methods = " ".join((tmp_path / "site" / "planted" / "methods.html").read_text().split())
+    assert "the 80 words of a list" in methods and "these are 1 of 12 units" in methods
 
 
 def ask(page: Page, words: str) -> list[str]:

@@ -41,10 +41,13 @@ from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.analysis.results.spike_in import SpikeIn
+from dissectreport.analysis.results.words import WordFacts
+from dissectreport.analysis.words import word_columns
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
 from dissectreport.records.reader import Reader, S
 from dissectreport.records.replication import ReplicatedClaims
+from dissectreport.records.words import WordVectors
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
 from dissectreport.run.plan import Plan
@@ -94,6 +97,9 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     )
     by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
+    vectors = reader.read(record.word_vectors, WordVectors) if record.word_vectors else None
+    if vectors is not None:
+        units = [source.with_words(one, vectors, areas) for one in units]
     pictures = source.pictures()
     devices = source.devices()
     repair = _artifacts(record, reader, units, areas)
@@ -118,6 +124,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         reality=source.reality(areas),
         spike_in=None if source.rule.is_published else source.spike_in(first, units, twins),
         painting=_painting(record, reader, layers, causes, repair),
+        words=None if vectors is None else WordFacts(len(vectors.words), vectors.network, len(vectors.samples)),
         no_painting=record.painting.missing if record.painting is not None else "",
     )
     if not record.replication:
@@ -259,6 +266,13 @@ class _Source:
             neighbours=tuple if self.rule.is_published else partial(self.neighbours, layer.counts),
             label_sets=tuple if self.rule.is_published else partial(self.label_sets, layer.counts),
         )
+
+    def with_words(self, units: Units, vectors: WordVectors, areas: Areas) -> Units:
+        """The units with the columns about words in their table, where there are enough images."""
+        numbers = {name: number for number, name in enumerate(self.record.vocabulary.names) if number}
+        label = np.array([numbers.get(str(name), 0) for name in units.table["concept"]], np.int64)
+        columns = word_columns(vectors, units.counted.peaks, areas, label, self.plan.shard)
+        return units if columns is None else replace(units, table=pd.concat([units.table, columns], axis=1))
 
     def evidence(self, folder: str, pixels: int = 0) -> published_rules.Evidence:
         """What was counted at so many pixels of an image, or at all of the grid."""

@@ -80,6 +80,8 @@ class Record:
 
     replication: str = ""
     """The store folder with what a second measurement found of the run's claims; '' where none was made."""
+    word_vectors: str = ""
+    """The store folder with vectors of images and words; '' where units were not described with words."""
     source: str = ""
     """The file that describes or makes the model, where one does (`source_of`); two files are two models."""
 
@@ -169,10 +171,10 @@ class Record:
         if saved.painting is None:
             exported = (record.painting for record in before if record.painting is not None)
             saved = replace(saved, painting=next(exported, None))
-        if not saved.replication:
-            saved = replace(
-                saved, replication=next((record.replication for record in before if record.replication), "")
-            )
+        for name in ("replication", "word_vectors"):
+            if not getattr(saved, name):
+                earlier_ones = (getattr(record, name) for record in before if getattr(record, name))
+                saved = replace(saved, **{name: next(earlier_ones, "")})
         write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)

@@ -27,15 +27,23 @@ from dissectreport.pipeline.stages import (
     Product,
     RunContext,
     Stage,
+    WordStage,
 )
 from dissectreport.pipeline.tasks import Task
+from dissectreport.pipeline.words import read_words
 from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard
 
 if TYPE_CHECKING:
     from dissectreport.worker.costs import Costs, NetworksCost
 
-MEASURING: tuple[Stage, ...] = (DissectionStage(), InterventionStage(), ArtifactStage(), PaintStage())
+MEASURING: tuple[Stage, ...] = (
+    DissectionStage(),
+    WordStage(),
+    InterventionStage(),
+    ArtifactStage(),
+    PaintStage(),
+)
 """The stages of a measurement, in order."""
 NOTHING = Product()
 
@@ -52,7 +60,10 @@ def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     """A run whose networks have been timed and checked on their first batch."""
     from dissectreport.pipeline.dissection import DissectionPasses
 
-    is_painted(job)  # Refuses what cannot be painted, before anything long begins.
+    # Refuse what cannot be painted or read, before anything long begins.
+    is_painted(job)
+    if job.options.words is not None:
+        read_words(job.options.words)
     remove_parts(job.options.cache)
     costs = measured_costs(job, workers)
     job = recognised(job, costs.networks, reporter)

@@ -133,6 +133,14 @@ class MeasureOptions(NetworkOptions):
             metavar="FOLDER",
         ),
     ] = None
+    words: Annotated[
+        Path | None,
+        Help("A list of words, one a line, of which each unit gets one by CLIP.", default="none", metavar="FILE"),
+    ] = None
+    words_network: Annotated[
+        str,
+        Help("The CLIP that compares images with words: a folder, or owner/name on the hub.", default="that of clip"),
+    ] = ""
     pilot: int = Plan.pilot
     """Images from which thresholds are computed."""
     command: str = ""

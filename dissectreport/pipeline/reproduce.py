@@ -37,13 +37,14 @@ def reproduce(job: Job) -> str:
     words += [] if options.artifacts else ["--no-artifacts"]
     for name in (
         *("intervention_samples", "intervention_layer", "budget", "constant", "precision"),
-        *("artifact_layer", "artifact_samples", "features"),
+        *("artifact_layer", "artifact_samples", "features", "words_network"),
     ):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {shlex.quote(publishable(str(getattr(options, name))))}"]
     directions = [f"{layer}={publishable(file)}" for layer, file in files]
     words += [f"--directions {shlex.quote(comma_joined(directions))}"] if files else []
     words += [f"--weights {shlex.quote(publishable(options.weights))}"] if options.weights else []
+    words += [f"--words {shlex.quote(publishable(options.words))}"] if options.words else []
     words += [f"--concepts {shlex.quote(comma_joined(options.concepts))}"] if options.concepts else []
     if options.artifact_units:
         words += [f"--artifact-units {shlex.quote(publishable(options.artifact_units))}"]

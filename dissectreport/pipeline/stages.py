@@ -26,6 +26,7 @@ from dissectreport.pipeline.render import write_site_of
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import artifacts_required, interventions_required, no_interventions
 from dissectreport.pipeline.tasks import Task
+from dissectreport.pipeline.words import read_words, word_vectors
 from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
 from dissectreport.run.engine import Workers
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from dissectreport.report.site.writing import Written
     from dissectreport.worker.costs import Costs
 
+SECONDS_OF_CLIP = 1.0
+"""Seconds of one core for the vector of an image in the largest published CLIP."""
 EXPORT = 25.0
 """Seconds of one core to export a small generator and its segmenter."""
 LARGE = 512
@@ -94,6 +97,22 @@ class DissectionStage:
         with one_thread():
             DissectionPasses(run.job, run.workers, run.reporter, run.costs.networks.repeats).run()
         return replace(product, record=newest(run.job))
+
+
+class WordStage:
+    """A word of a list for each unit, where there is a list."""
+
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
+        """Seconds of one core that the vectors of images will take, none without a list of words."""
+        return {} if run.job.options.words is None else {Task.WORDS: SECONDS_OF_CLIP * run.job.samples}
+
+    def run(self, run: RunContext, product: Product) -> Product:
+        """The record with vectors of images and words; unchanged without a list of words."""
+        if run.job.options.words is None:
+            return product
+        words = read_words(run.job.options.words)
+        folder, folders = word_vectors(run.job, product.measured, words, run.workers, run.reporter)
+        return save_record(run.job, replace(product.measured, word_vectors=folder), folders)
 
 
 class InterventionStage:

@@ -31,6 +31,7 @@ class Task(StrEnum):
     CONTROL_COUNTING = "counting units of the control"
     PICTURES = "saving images"
     REAL_CONCEPTS = "finding concepts in real images"
+    WORDS = "comparing images with words"
     SEARCH = "finding concepts in generated images"
     GRADIENTS = "estimating effects by gradient × activation"
     LEARNING = "learning masks"
@@ -64,7 +65,7 @@ class Task(StrEnum):
 STEPS = {
     Step.UNITS: (Task.PILOT, Task.THRESHOLD_SEARCH, Task.COUNTING),
     Step.CONTROL: (Task.CONTROL_PILOT, Task.CONTROL_THRESHOLD_SEARCH, Task.CONTROL_COUNTING),
-    Step.IMAGES: (Task.PICTURES, Task.REAL_CONCEPTS),
+    Step.IMAGES: (Task.PICTURES, Task.REAL_CONCEPTS, Task.WORDS),
     Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
     Step.ABLATION: (Task.ABLATION, Task.RANDOM, Task.SAMPLED, Task.VARIANTS),
     Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES),

@@ -75,6 +75,7 @@
         " · IoU " +
         percent(layer.iou[unit]) +
         (formula ? " · " + formula : "") +
+        (layer.words[unit] ? " · word: " + layer.words[unit] : "") +
         (artifact ? " · artifact unit" : ""),
     );
   };
@@ -99,7 +100,8 @@
         .map((layer) => unitEntry(model, layer, number)),
     );
   };
-  /* the units whose label is the word, those whose formula has it ("tree AND NOT sky"), and artifact units */
+  /* the units whose label is the word, those whose formula ("tree AND NOT sky") or word has it, and
+     artifact units */
   const byWord = (words) =>
     models.flatMap((model) => {
       const label = model.named[words];
@@ -109,6 +111,7 @@
           ? strongest(model, (layer, unit) => layer.labels[unit] === label && layer.sure[unit] === "1", 8)
           : []),
         ...strongest(model, (layer, unit) => (layer.formulas[unit] || "").toLowerCase().includes(words), 8),
+        ...strongest(model, (layer, unit) => (layer.words[unit] || "").toLowerCase().includes(words), 8),
         ...(artifact
           ? model.artifacts[1].map((unit) => {
               const layer = model.layers.find((one) => one.name === model.artifacts[0]);

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.results import formulas
+from dissectreport.analysis.results import formulas, words
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
 from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.interventions import Interventions
@@ -23,6 +23,7 @@ from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.analysis.results.replication import Replication
 from dissectreport.analysis.results.spike_in import SpikeIn
+from dissectreport.analysis.results.words import WordFacts
 
 
 class Control(StrEnum):
@@ -156,6 +157,7 @@ COLUMNS: Mapping[str, str] = {
     "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
     **formulas.COLUMNS,
+    **words.COLUMNS,
 }
 """What every column of every table means."""
 
@@ -400,6 +402,8 @@ class Dissection:
     """Why the network could not be exported; '' where it was, or that was not wanted."""
     spike_in: SpikeIn | None = None
     """What the run found of planted units; None where that was not measured."""
+    words: WordFacts | None = None
+    """What units were described with; None without a list of words."""
     replication: Replication | None = None
     """What a second measurement found of the claims; None where none was made."""
 

@@ -27,6 +27,9 @@ _DISSECTION = {
 _FORMULAS = {
     "formula": "Two or three concepts joined by OR, AND or AND NOT, as a description of a unit.",
 }
+_WORDS = {
+    "word": "A word of a list that describes the images in which a unit is most active, by CLIP.",
+}
 _CONTROLS = {
     "random directions": "A control: the same layer, its units divided by their standard deviation, in several random "
     "bases. If single units were no better than any direction, as many random directions as units would be "
@@ -66,6 +69,7 @@ def glossary(site: Site) -> Mapping[str, str]:
         **_DISSECTION,
         "interpretable unit": site.wording.interpretable,
         **(_FORMULAS if any(layer.formulas is not None for layer in site.dissection.layers) else {}),
+        **(_WORDS if site.dissection.words is not None else {}),
         **_CONTROLS,
         **(_HELD_OUT if site.wording.untested or causes or artifacts else {}),
         **(_CAUSES if causes else {}),

@@ -12,6 +12,7 @@ from dissectreport.analysis.results import real_images, replication, spike_in
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.spike_in import SpikeIn
+from dissectreport.analysis.results.words import WordFacts
 from dissectreport.report.artifacts.summary import ArtifactMethods, artifact_methods
 from dissectreport.report.causes.summary import dictionary, listed, meaning
 from dissectreport.report.common.glossary import glossary
@@ -81,6 +82,10 @@ class MethodsPage:
     """Whether it was measured what each IoU is made of."""
     formulas: tuple[tuple[str, FormulaCounts], ...]
     """By layer what the search for formulas of concepts found; nothing where it was not made."""
+    words: WordFacts | None
+    """What units were described with."""
+    with_words: int
+    """Units that have a word."""
     spike_in: SpikeIn | None
     """What the run found of planted units."""
     smallest: tuple[tuple[str, float], ...]
@@ -128,6 +133,8 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         artifacts=artifact_methods(site, frame),
         kinds=any(bool((layer.table["kind"] != "").any()) for layer in dissection.layers),
         formulas=tuple((layer.name, layer.formulas) for layer in dissection.layers if layer.formulas is not None),
+        words=dissection.words,
+        with_words=sum(int(layer.table.get("word_better", pd.Series()).sum()) for layer in dissection.layers),
         spike_in=dissection.spike_in,
         smallest=_smallest_found(dissection),
         bases=max((len(layer.by_rotation) for layer in dissection.layers), default=0),

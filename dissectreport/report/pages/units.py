@@ -20,6 +20,7 @@ from dissectreport.report.common.formulas import UnitFormula, was_searched
 from dissectreport.report.common.model import Site, leading_units, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
 from dissectreport.report.common.wording import TOO_FEW, Wording
+from dissectreport.report.common.words import UnitWord
 from dissectreport.report.html import charts
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame, Link
@@ -131,8 +132,10 @@ class UnitPage:
     formula: UnitFormula | None
     """The formula of concepts that matches it significantly better than its label."""
     formulas_searched: bool
+    word: UnitWord | None
+    """The word of a list that predicts it better than random words do."""
     methods: str
-    """Where it stands how formulas are found."""
+    """Where it stands how formulas and words are found."""
     per_strip: int
 
 
@@ -221,6 +224,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         artifact=unit_artifact(site, frame, layer, unit),
         formula=UnitFormula.of(row),
         formulas_searched=was_searched(row),
+        word=UnitWord.of(row),
         methods=frame.to(places.page("methods")),
         per_strip=strip_size(layer),
     )

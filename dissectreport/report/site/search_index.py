@@ -16,6 +16,7 @@ from dissectreport.report.common.formulas import UnitFormula
 from dissectreport.report.common.glossary import glossary, term_anchor
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.common.summary import Summary
+from dissectreport.report.common.words import UnitWord
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.places import OLD
 
@@ -41,9 +42,11 @@ def model_index(site: Site) -> bytes:
 def _layer(site: Site, frame: Frame, layer: Layer, names: list[str]) -> Mapping[str, Any]:
     """Units in their order: the number of the label, hundredths of IoU, and 1 where interpretable.
 
-    Then the units that a formula of concepts matches better than their label, and the formulas.
+    Then the units that a formula of concepts matches better than their label, and the formulas; and those that have a
+    word.
     """
     rows = rows_of(layer.table)
+    words = [(int(row.unit), UnitWord.of(row)) for row in rows]
     formulas = [(int(row.unit), UnitFormula.of(row)) for row in rows]
     number = {name: i for i, name in reversed([*enumerate(names)])}
     return {
@@ -53,6 +56,7 @@ def _layer(site: Site, frame: Frame, layer: Layer, names: list[str]) -> Mapping[
         "labels": [number.get(str(row.concept), 0) for row in rows],
         "iou": [0 if math.isnan(row.iou) else round(100 * row.iou) for row in rows],
         "sure": "".join("1" if row.interpretable else "0" for row in rows),
+        "words": {unit: word.word for unit, word in words if word is not None},
         "formulas": {unit: formula.words for unit, formula in formulas if formula is not None},
     }
 

@@ -1,0 +1,148 @@
+"""Words for units, by the formula of CLIP-Dissect (Oikarinen and Weng 2023), tested on images that did not choose them.
+
+With P the cosines of images and words, S = softmax over words of 10 P, and r = 0, 1, … the ranks of the images in which
+a unit is most active, of at most 100 and with weights p = 0.998 falling to 0.97,
+
+    score(word) = sum over r of log(1 + p (S - 1)) - log of the mean over units of exp of that sum
+
+The word of the largest score is chosen on one half of the images. On the other, a word is as good as it predicts the
+unit: the area under the ROC curve of the unit's largest activation for the tenth of the images most similar to the
+word, beside that of 50 random words. Its interval is that of DeLong, DeLong and Clarke-Pearson (1988).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dissectreport.analysis.results.words import COLUMNS
+from dissectreport.records.words import WordVectors
+from dissectreport.stats.areas import Areas
+from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.peaks import Peaks
+
+TEMPERATURE = 10.0
+MOST_ACTIVE = 100
+FIRST, LAST = 0.998, 0.97
+"""The weights of the most active image, and of the hundredth."""
+TINY = 1e-7
+RANDOM_WORDS = 50
+TENTH = 0.1
+FEWEST_SIMILAR = 5
+"""With fewer images in a tenth of the held-out half nothing is tested."""
+NORMAL = 1.959964
+"""The 97.5% quantile of the normal distribution."""
+
+
+def word_columns(vectors: WordVectors, peaks: Peaks, areas: Areas, label: Ints, shard: int) -> pd.DataFrame | None:
+    """The columns about words, one row a unit; None where there are too few images.
+
+    `label` (units,) is the number of each unit's label, 0 for none; odd shards of `shard` samples are held out.
+    """
+    at = np.searchsorted(peaks.samples, vectors.samples)
+    activity, held_out = peaks.peaks[at].astype(np.float64), vectors.samples // shard % 2 == 1
+    if int(held_out.sum() * TENTH) < FEWEST_SIMILAR or not (~held_out).any():
+        return None
+    similarity = cosines(vectors.images, vectors.texts)
+    word = word_scores(activity[~held_out], similarity[~held_out]).argmax(1)
+    on, close = activity[held_out], similarity[held_out]
+    auc, error = auc_with_error(on, most(close)[:, word])
+    rivals = random_words(len(vectors.words))
+    by_chance = np.where(rivals == word[:, None], -np.inf, areas_under_curve(on, most(close[:, rivals])))
+    low, high = np.clip(auc - NORMAL * error, 0, 1), np.clip(auc + NORMAL * error, 0, 1)
+    best = by_chance.max(1)
+    values: dict[str, Any] = {
+        "word": [vectors.words[w] for w in word],
+        "word_better": (auc > best) & (low > 0.5),
+        "word_auc": auc,
+        "word_auc_low": low,
+        "word_auc_high": high,
+        "random_words_auc": best,
+        "label_auc": label_auc(on, areas, vectors.samples[held_out], label),
+    }
+    return pd.DataFrame({name: values[name] for name in COLUMNS})
+
+
+def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> Floats:
+    """(n, w) cosines of (n, d) and (w, d) vectors."""
+    one, other = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
+        for rows in (images.astype(np.float64), texts.astype(np.float64))
+    )
+    return np.asarray(one @ other.T)
+
+
+def word_scores(activity: Floats, similarity: Floats) -> Floats:
+    """(units, w) scores from (n, units) activities and (n, w) cosines of images and words."""
+    exponents = TEMPERATURE * similarity
+    shares = np.exp(exponents - exponents.max(1, keepdims=True))
+    shares = shares / shares.sum(1, keepdims=True)
+    order = np.argsort(-activity, axis=0, kind="stable")[:MOST_ACTIVE]
+    weights = FIRST - np.arange(len(order)) / MOST_ACTIVE * (FIRST - LAST)
+    terms = [
+        np.log(1 + weights[:, None] * (shares[order[:, unit]] - 1) + TINY).sum(0) for unit in range(order.shape[1])
+    ]
+    fit = np.stack(terms)
+    largest = fit.max(0)
+    return np.asarray(fit - largest - np.log(np.exp(fit - largest).mean(0)))
+
+
+def random_words(count: int) -> Ints:
+    """Numbers of the random words, the same for all units."""
+    return np.sort(np.random.RandomState(0).permutation(count)[:RANDOM_WORDS]).astype(np.int64)
+
+
+def most(values: Floats) -> NDArray[np.bool_]:
+    """(n, k) whether each image is among the tenth with the largest values; of equal ones the first."""
+    order = np.argsort(-values, axis=0, kind="stable")[: int(len(values) * TENTH)]
+    chosen = np.zeros(values.shape, bool)
+    np.put_along_axis(chosen, order, True, axis=0)
+    return chosen
+
+
+def auc_with_error(activity: Floats, chosen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """(units,) areas under the ROC curve of (n, units) activities for the images `chosen` (n, units), with errors."""
+    pairs = [_delong(activity[:, unit], chosen[:, unit]) for unit in range(activity.shape[1])]
+    return np.array([auc for auc, _ in pairs]), np.array([error for _, error in pairs])
+
+
+def areas_under_curve(activity: Floats, chosen: NDArray[np.bool_]) -> Floats:
+    """(units, k) areas under the ROC curve of (n, units) activities for each of k choices (n, k) of images."""
+    ranks = mid_ranks(activity)
+    inside = chosen.sum(0)
+    outside = len(chosen) - inside
+    above = ranks.T @ chosen - inside * (inside + 1) / 2
+    return np.asarray(above / np.maximum(inside * outside, 1))
+
+
+def mid_ranks(values: Floats) -> Floats:
+    """(n, k) ranks from 1 in each column, those of equal values at their middle."""
+    return np.asarray(pd.DataFrame(values).rank().to_numpy(np.float64))
+
+
+def _delong(values: Floats, chosen: NDArray[np.bool_]) -> tuple[float, float]:
+    """The area under the ROC curve and its error, from how each value of one group ranks in the other."""
+    inside, outside = values[chosen], values[~chosen]
+    if len(inside) < 2 or len(outside) < 2:
+        return float("nan"), float("nan")
+    both = mid_ranks(np.concatenate([inside, outside])[:, None])[:, 0]
+    of_inside = (both[: len(inside)] - mid_ranks(inside[:, None])[:, 0]) / len(outside)
+    of_outside = 1 - (both[len(inside) :] - mid_ranks(outside[:, None])[:, 0]) / len(inside)
+    variance = of_inside.var(ddof=1) / len(inside) + of_outside.var(ddof=1) / len(outside)
+    return float(of_inside.mean()), float(np.sqrt(variance))
+
+
+def label_auc(activity: Floats, areas: Areas, samples: Ints, label: Sequence[int] | Ints) -> Floats:
+    """(units,) the area under the ROC curve for the tenth of the samples with most of the label; NaN without label."""
+    rows = np.searchsorted(areas.samples, samples)
+    column = {int(number): k for k, number in enumerate(areas.concepts)}
+    found = np.full(activity.shape[1], np.nan)
+    for unit, number in enumerate(label):
+        if int(number) in column:
+            shown = areas.pixels[rows, column[int(number)]].astype(np.float64)
+            found[unit] = _delong(activity[:, unit], most(shown[:, None])[:, 0])[0]
+    return found
