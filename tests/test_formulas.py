@@ -159,7 +159,7 @@ def test_the_search_finds_the_best_of_all_formulas_laid_over_masks(run):
 
 def test_formulas_that_hold_for_the_same_label_sets_are_one_and_exclusive_concepts_are_not_joined_by_and(run):
     table = half_table(merge_all(stat for _, stat in run[0]))
-    masks = {mask.tobytes() for mask in table.masks}
+    masks = {mask.tobytes() for mask in table.masks(np.arange(len(table.short)))}
     assert len(masks) == len(table.short)
     sky, tree, red = 0, 1, 3
     assert Formula(sky, ((Join.AND, tree),)) not in table.short

@@ -9,7 +9,7 @@ nothing better is left out. Each concept after the first has to add `PENALTY` to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.iou import against_chance
+from dissectreport.stats.iou import against_chance, intersection_over_union
 from dissectreport.stats.label_sets import cell_weights
 
 PENALTY = 0.01
@@ -104,6 +104,11 @@ class LabelSetTable:
         return np.asarray(self.cells.sum(1), np.float64)
 
     @cached_property
+    def wide(self) -> Floats:
+        """(c, s) of 0 and 1, which label sets hold each concept."""
+        return self.holds.astype(np.float64)
+
+    @cached_property
     def short(self) -> tuple[Formula, ...]:
         """Every formula of one or two concepts, the shorter first; of equal ones the first."""
         found: dict[bytes, Formula] = {}
@@ -115,22 +120,11 @@ class LabelSetTable:
 
     def _candidates(self) -> Iterator[Formula]:
         count = len(self.holds)
-        wide = self.holds.astype(np.float64)
-        meets = wide @ wide.T > 0
+        meets = self.wide @ self.wide.T > 0
         yield from (Formula(i) for i in range(count))
         yield from (Formula(i, ((Join.OR, j),)) for i in range(count) for j in range(i + 1, count))
         yield from (Formula(i, ((Join.AND, j),)) for i in range(count) for j in range(i + 1, count) if meets[i, j])
         yield from (Formula(i, ((Join.NOT, j),)) for i in range(count) for j in range(count) if i != j and meets[i, j])
-
-    @cached_property
-    def masks(self) -> Floats:
-        """(formulas, s) of 0 and 1, for which label sets each short formula holds."""
-        return np.array([formula.of(self.holds) for formula in self.short], np.float64).reshape(-1, len(self.cells))
-
-    @cached_property
-    def wide(self) -> Floats:
-        """(c, s) of 0 and 1, which label sets hold each concept."""
-        return self.holds.astype(np.float64)
 
     @cached_property
     def lengths(self) -> Ints:
@@ -138,14 +132,38 @@ class LabelSetTable:
         return np.array([len(formula) for formula in self.short])
 
     @cached_property
-    def areas(self) -> Floats:
-        """(formulas,) pixels of each short formula."""
-        return np.asarray(self.masks @ self.present)
+    def penalties(self) -> Floats:
+        """(formulas,) what the concepts of each short formula have to add."""
+        return np.asarray(PENALTY * (self.lengths - 1), np.float64)
 
     @cached_property
-    def shared(self) -> Floats:
-        """(formulas, c) pixels of each short formula that also show each concept."""
-        return np.asarray((self.masks * self.present) @ self.wide.T)
+    def areas(self) -> Floats:
+        """(formulas,) pixels of each short formula."""
+        return self.sums(self.present[:, None])[:, 0]
+
+    @cached_property
+    def _signs(self) -> tuple[Ints, Ints, Ints]:
+        """(formulas,) both concepts, and (formulas, 3) how often their own pixels and the shared ones count."""
+        lasts = [formula.rest[-1] if formula.rest else (Join.AND, formula.first) for formula in self.short]
+        counted = {Join.OR: (1, 1, -1), Join.AND: (0, 0, 1), Join.NOT: (1, 0, -1)}
+        first, second = (np.array(column) for column in ([f.first for f in self.short], [c for _, c in lasts]))
+        return first, second, np.array([counted[join] for join, _ in lasts])
+
+    def sums(self, values: Floats) -> Floats:
+        """(formulas, k) sums over the label sets for which each short formula holds, of (s, k) whole numbers."""
+        first, second, signs = self._signs
+        columns = []
+        for column in values.T:
+            there = column != 0
+            wide = self.wide[:, there]
+            shared = (wide * column[there]) @ wide.T
+            own = np.diag(shared)
+            columns.append((np.stack([own[first], own[second], shared[first, second]], 1) * signs).sum(1))
+        return np.stack(columns, 1)
+
+    def masks(self, rows: Ints) -> Floats:
+        """(rows, s) of 0 and 1, for which label sets some short formulas hold."""
+        return np.array([self.short[row].of(self.holds) for row in rows], np.float64)
 
     @cached_property
     def weighted(self) -> tuple[Floats, int]:
@@ -158,9 +176,9 @@ class LabelSetTable:
         cells, common = self.weighted
         return np.asarray(cells @ layout.astype(np.float64) / common)
 
-    def score(self, on: Floats, crossed: Floats, total: Floats, present: Floats) -> Floats:
-        """Chance-corrected IoU, elementwise, of overlaps with all images' activations, and those of the same image."""
-        return corrected(on, crossed, total, present, self.samples)[2]
+    def score(self, on: Floats, crossed: Floats, total: Floats | float, present: Floats) -> Floats:
+        """Chance-corrected IoU, elementwise, of overlaps in the same image, and over all pairs of images."""
+        return corrected(on, crossed, np.asarray(total), present, self.samples)[2]
 
 
 def corrected(
@@ -175,24 +193,43 @@ def corrected(
 
 
 def search(table: LabelSetTable, on: Ints, layout: Ints) -> Choice:
-    """The best formula of one unit, of one to three concepts, from (s, thresholds) and (cells, thresholds) pixels."""
-    both = np.concatenate([on.astype(np.float64), table.crossed(layout)], 1)
-    inside, crossed = np.split(table.masks @ both, 2, axis=1)
-    total = on.sum(0).astype(np.float64)
-    scores = table.score(inside, crossed, total, table.areas[:, None])
-    at_single, single_column = _largest(np.where((table.lengths == 1)[:, None], scores, -np.inf))
-    at, column = _largest(scores - PENALTY * (table.lengths - 1)[:, None])
-    best, score = table.short[at], scores[at, column] - PENALTY * (table.lengths[at] - 1)
-    unit = _Unit(
-        table, both[:, column], both[:, column + on.shape[1]], inside[:, column], crossed[:, column], total[column]
-    )
-    longer = unit.longer(score + 2 * PENALTY)
-    return Choice(longer or best, column, table.short[at_single], single_column)
+    """The best formula of one unit, of one to three concepts, from (s, thresholds) and (cells, thresholds) pixels.
+
+    No chance-corrected IoU is larger than the IoU, so overlaps by chance are needed of few formulas only.
+    """
+    pixels, crossed = on.astype(np.float64), table.crossed(layout)
+    total, inside = pixels.sum(0), table.sums(pixels)
+    bounds = intersection_over_union(inside, total, table.areas[:, None]).max(1) - table.penalties
+
+    def scores(rows: Ints) -> Floats:
+        by_chance = table.masks(rows) @ crossed
+        return table.score(inside[rows], by_chance, total, table.areas[rows, None]) - table.penalties[rows, None]
+
+    best, single, single_column = _largest(np.flatnonzero(table.lengths == 1), scores)
+    row, column = single, single_column
+    pairs = np.flatnonzero(table.lengths == 2)
+    for rows in _in_order(pairs, bounds[pairs]):
+        if bounds[rows[0]] <= best:
+            break
+        found, at, at_column = _largest(rows, scores)
+        if found > best:
+            best, row, column = found, at, at_column
+    unit = _Unit(table, pixels[:, column], crossed[:, column], inside[:, column], float(total[column]))
+    longer = unit.longer(best + 2 * PENALTY)
+    return Choice(longer or table.short[row], column, table.short[single], single_column)
 
 
-def _largest(values: Floats) -> tuple[int, int]:
-    row, column = np.unravel_index(int(values.argmax()), values.shape)
-    return int(row), int(column)
+def _largest(rows: Ints, scores: Callable[[Ints], Floats]) -> tuple[float, int, int]:
+    """The largest score of these rows, its row and its column."""
+    values = scores(rows)
+    at, column = np.unravel_index(int(values.argmax()), values.shape)
+    return float(values[at, column]), int(rows[at]), int(column)
+
+
+def _in_order(rows: Ints, bounds: Floats) -> Iterator[Ints]:
+    """The rows by falling bound, some at a time."""
+    order = rows[np.argsort(-bounds, kind="stable")]
+    yield from (order[start : start + AT_A_TIME] for start in range(0, len(order), AT_A_TIME))
 
 
 @dataclass(frozen=True)
@@ -206,21 +243,17 @@ class _Unit:
     """(s,) overlaps of the masks of all images with the activations of all."""
     inside: Floats
     """(formulas,) pixels of each short formula above the threshold."""
-    inside_crossed: Floats
     total: float
     """Pixels above the threshold."""
 
     def longer(self, least: float) -> Formula | None:
         """The formula of three concepts with the largest score above `least`, or None."""
         best, formula = least, None
-        bounds = self._bounds()
-        order = np.argsort(-bounds, kind="stable")
-        for start in range(0, len(order), AT_A_TIME):
-            rows = order[start : start + AT_A_TIME]
-            rows = rows[bounds[rows] > best]
-            if not len(rows):
+        pairs, bounds = np.flatnonzero(self.table.lengths == 2), self._bounds()
+        for rows in _in_order(pairs, bounds[pairs]):
+            if bounds[rows[0]] <= best:
                 break
-            scores = self._continued(rows)
+            scores = self._continued(rows, best)
             join, row, concept = np.unravel_index(int(scores.argmax()), scores.shape)
             if scores[join, row, concept] > best:
                 best = float(scores[join, row, concept])
@@ -228,28 +261,26 @@ class _Unit:
         return formula
 
     def _bounds(self) -> Floats:
-        """(formulas,) no formula that continues one of two concepts can score higher; minus infinity for others.
-
-        Chance-corrected IoU grows with the overlap and falls with the areas and the overlap expected by chance.
-        """
-        singles = self.table.wide
-        own, area = singles @ self.on, singles @ self.table.present
+        """(formulas,) no formula that continues a short one can have a larger IoU."""
+        own, area = self.table.wide @ self.on, self.table.wide @ self.table.present
         either = np.minimum(self.inside[:, None] + own, self.total)
         larger = np.maximum(np.maximum(self.table.areas[:, None], area), either)
         wider = either / np.maximum(self.total + larger - either, 1)
-        narrower = self.inside / max(self.total, 1)
-        bounds = np.maximum(wider.max(1, initial=0), narrower)
-        return np.where(self.table.lengths == 2, bounds, -np.inf)
+        return np.maximum(wider.max(1, initial=0), self.inside / max(self.total, 1))
 
-    def _continued(self, rows: Ints) -> Floats:
-        """(joins, rows, c) the scores of short formulas with one more concept, in the order of `Join`."""
-        table = self.table
-        masks = table.masks[rows]
+    def _continued(self, rows: Ints, least: float) -> Floats:
+        """(joins, rows, c) the scores of short formulas with one more concept, in the order of `Join`.
 
-        def by_join(own: Floats, values: Floats, shared: Floats) -> Floats:
+        They are minus infinity where no IoU is above `least`.
+        """
+        table, masks = self.table, self.table.masks(rows)
+
+        def by_join(own: Floats, values: Floats) -> Floats:
+            shared = (masks * values) @ table.wide.T
             return np.stack([own[:, None] + table.wide @ values - shared, shared, own[:, None] - shared])
 
-        on = by_join(self.inside[rows], self.on, (masks * self.on) @ table.wide.T)
-        crossed = by_join(self.inside_crossed[rows], self.crossed, (masks * self.crossed) @ table.wide.T)
-        areas = by_join(table.areas[rows], table.present, table.shared[rows])
-        return table.score(on, crossed, np.float64(self.total), areas)  # type: ignore[arg-type]
+        on, areas = by_join(self.inside[rows], self.on), by_join(table.areas[rows], table.present)
+        iou = intersection_over_union(on, self.total, areas)
+        if iou.max() <= least:
+            return np.full(iou.shape, -np.inf)
+        return table.score(on, by_join(masks @ self.crossed, self.crossed), self.total, areas)
