@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.results import formulas, words
+from dissectreport.analysis.results import formulas
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
 from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.interventions import Interventions
@@ -157,7 +157,6 @@ COLUMNS: Mapping[str, str] = {
     "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
     **formulas.COLUMNS,
-    **words.COLUMNS,
 }
 """What every column of every table means."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dissectreport.analysis.results import real_images, replication, spike_in
+from dissectreport.analysis.results import real_images, replication, spike_in, words
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.spike_in import SpikeIn
@@ -127,6 +127,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
             **site.wording.dictionary(),
             **(real_images.COLUMNS if dissection.reality is not None else {}),
             **(spike_in.COLUMNS if dissection.spike_in is not None else {}),
+            **(words.COLUMNS if dissection.words is not None else {}),
             **(replication.COLUMNS if dissection.replication is not None else {}),
         },
         causes=causal_methods(site, frame),
