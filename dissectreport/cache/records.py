@@ -171,10 +171,11 @@ class Record:
         if saved.painting is None:
             exported = (record.painting for record in before if record.painting is not None)
             saved = replace(saved, painting=next(exported, None))
-        for name in ("replication", "word_vectors"):
-            if not getattr(saved, name):
-                earlier_ones = (getattr(record, name) for record in before if getattr(record, name))
-                saved = replace(saved, **{name: next(earlier_ones, "")})
+        saved = replace(
+            saved,
+            replication=saved.replication or next((record.replication for record in before if record.replication), ""),
+            word_vectors=saved.word_vectors or next((one.word_vectors for one in before if one.word_vectors), ""),
+        )
         write(path, sealed_json({"version": VERSION, "format": FORMAT, **saved.to_json()}, path.name))
         for old in set(same) - {path}:
             old.unlink(missing_ok=True)

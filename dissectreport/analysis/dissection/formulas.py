@@ -266,7 +266,7 @@ class _Unit:
         either = np.minimum(self.inside[:, None] + own, self.total)
         larger = np.maximum(np.maximum(self.table.areas[:, None], area), either)
         wider = either / np.maximum(self.total + larger - either, 1)
-        return np.maximum(wider.max(1, initial=0), self.inside / max(self.total, 1))
+        return np.asarray(np.maximum(wider.max(1, initial=0), self.inside / max(self.total, 1)))
 
     def _continued(self, rows: Ints, least: float) -> Floats:
         """(joins, rows, c) the scores of short formulas with one more concept, in the order of `Join`.
