@@ -84,8 +84,8 @@ def written(page: str) -> None:
 def test_the_page_on_directions_can_be_followed(place: Path) -> None:
     written("directions.md")
     follow("directions.md", {"960": "96"})
-    table = next((place / "site").rglob("*units.csv")).read_text()
-    assert "layer3.directions" in str(next((place / "site").rglob("*units.csv")))
+    table = next((place / "site").rglob("*-units.csv")).read_text()
+    assert "layer3.directions" in str(next((place / "site").rglob("*-units.csv")))
     assert len(table.splitlines()) == 17
 
 

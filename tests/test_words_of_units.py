@@ -206,7 +206,7 @@ def test_a_build_with_words_says_what_it_compared(folder, tmp_path):
     build(options, tmp_path / "site")
     page = next((tmp_path / "site").rglob("methods.html")).read_text()
     assert "the 80 words of a list" in page
-    table = next((tmp_path / "site").rglob("*units.csv")).read_text()
+    table = next((tmp_path / "site").rglob("*-units.csv")).read_text()
     assert "random_words_auc" in table
 
 
