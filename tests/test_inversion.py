@@ -17,16 +17,24 @@ from dissectreport.errors import BadOption, ModelError
 from dissectreport.image_files import opened_image
 from dissectreport.models.inverted import Inverted, read_inverted
 from dissectreport.models.strokes import PaintedEdits, Stroke
+from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
+from dissectreport.onnx_files.running import OnnxNetwork
 from dissectreport.pipeline import invert as inverting
+from dissectreport.pipeline.measure import measure
+from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.painting import edited_image
+from dissectreport.records.painting import PaintedNetwork
 from dissectreport.worker.inversion import InversionSteps, PhotoLoss, invert, label_agreement, signal_to_noise
+from dissectreport.worker.inverted_photos import photo_prefix
 from dissectreport.worker.loaded_networks import Models, Source
+from dissectreport.worker.painting import PaintRequest, make_painting
 from dissectreport.worker.pictures import as_bytes
 
 MODEL = "scenes64"
 FEW = InversionSteps(20, 10)
+PIXELS = torch.zeros(64, 64, 3, dtype=torch.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -116,19 +124,104 @@ def test_a_file_of_another_model_or_kind_is_refused(tmp_path: Path) -> None:
     generator = plugins.generator(MODEL)
     z = latents(1, 0, 1, generator.latent_shape)
     path = tmp_path / "one.safetensors"
-    Inverted("else", "other", z, {"layer4": torch.zeros(1, 2, 3, 3)}).write(path)
+    Inverted("else", "other", z, {"layer4": torch.zeros(1, 2, 3, 3)}, PIXELS).write(path)
     with pytest.raises(ModelError, match="inverted with other weights of else"), read_inverted(path).on(generator):
         pass
     with read_inverted(path).on(generator, other_weights=True), pytest.raises(ModelError, match="does not fit layer"):
         generator(z)
     assert bool(generator(z).isfinite().all()), "hooks are gone"
-    Inverted(MODEL, generator.identity, z[:, :3], {}).write(path)
+    Inverted(MODEL, generator.identity, z[:, :3], {}, PIXELS).write(path)
     with pytest.raises(ModelError, match="is a latent of shape"), read_inverted(path).on(generator):
         pass
-    Inverted(MODEL, generator.identity, z * float("nan"), {}).write(path)
+    Inverted(MODEL, generator.identity, z * float("nan"), {}, PIXELS).write(path)
     with pytest.raises(BadOption, match="not finite"):
+        read_inverted(path)
+    Inverted(MODEL, generator.identity, z, {}, PIXELS[..., :2]).write(path)
+    with pytest.raises(BadOption, match="no image in bytes"):
         read_inverted(path)
     (tmp_path / "text").write_text("no tensors")
     for other in (tmp_path / "text", tmp_path / "absent", Path(__file__).parent / "fixtures/autoencoders/tiny.npz"):
         with pytest.raises(BadOption, match="cannot be read"):
             read_inverted(other)
+
+
+# --- edits of photos --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inverted(models: Models, tmp_path: Path) -> Path:
+    """A sample with residuals in two layers, as if it were an inverted photo."""
+    generator = models.generator
+    z = latents(5, 0, 1, generator.latent_shape)
+    outputs = hooks.read(generator, ("layer2", "layer4"), z)
+    random = torch.Generator().manual_seed(3)
+    residuals = {
+        layer: 0.3 * output.std() * torch.randn(output.shape, generator=random) for layer, output in outputs.items()
+    }
+    path = tmp_path / "house.safetensors"
+    Inverted(MODEL, generator.identity, z, residuals, PIXELS + 7).write(path)
+    return path
+
+
+def drawn(models: Models, path: Path) -> np.ndarray:
+    """The image of an inverted photo, as the generator draws it."""
+    photo = read_inverted(path)
+    with torch.no_grad(), photo.on(models.generator):
+        return np.asarray(as_bytes(models.generator(photo.latent))[0])
+
+
+def test_a_layer_is_read_and_edited_with_the_residuals(models: Models, inverted: Path) -> None:
+    at = photo_prefix(models, read_inverted(inverted), "layer4")
+    assert np.array_equal(as_bytes(at.images(at.activations))[0], drawn(models, inverted)), "residuals are added once"
+    with torch.no_grad():
+        plain = as_bytes(models.generator(read_inverted(inverted).latent))[0]
+    assert not np.array_equal(plain, drawn(models, inverted))
+    later = photo_prefix(models, read_inverted(inverted), "layer6")
+    assert np.array_equal(as_bytes(later.images(later.activations))[0], drawn(models, inverted))
+    with pytest.raises(ModelError, match="residual in layer4, which runs after layer3; invert it with --layers layer3"):
+        photo_prefix(models, read_inverted(inverted), "layer3")
+
+
+def test_an_edit_is_shown_on_a_photo(models: Models, inverted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "edit.webp"
+    words = ["intervene", MODEL, "--photo", str(inverted), "--layer", "layer4", "--units", "0,1,2", "--out", str(out)]
+    ran = CliRunner().invoke(app, [*words, "--mode", "insert", "--value", "6"])
+    assert ran.exit_code == 0, ran.output
+    assert "one photo: no interval" in ran.output and "sky" in ran.output
+    request = EditOptions((0, 1, 2), "layer4", "insert", "6", concepts=("sky",), photo=inverted)
+    result = intervene(Options(MODEL), request)
+    assert result.samples == 1 and np.array_equal(result.before[0], drawn(models, inverted))
+    edits = PaintedEdits(MODEL, models.generator.identity, "layer4", 8, 8, (Stroke((0, 1, 2), (6.0,) * 3),))
+    assert np.array_equal(result.after[0], edited_image(Options(MODEL), edits, photo=inverted))
+    sky = models.segmenter.vocabulary.names.index("sky")
+    labels = models.labels(torch.from_numpy(result.after).permute(0, 3, 1, 2) / 127.5 - 1)
+    assert result.table["after"][0] == pytest.approx(float((labels == sky).any(1).float().mean()), abs=0.01)
+
+
+@pytest.mark.slow
+def test_a_gallery_has_photos_with_their_residuals(models: Models, inverted: Path) -> None:
+    made = make_painting(Source(MODEL, "scenes"))(PaintRequest("layer4", 1, (0, 1, 2), (), (str(inverted),)))
+    assert made.samples.tolist() == [0, 1, 2, -1] and made.photos == ("house",)
+    assert made.head and made.activations.shape[0] == 1, "the head computes the maps of samples, not of photos"
+    assert np.array_equal(made.images[3], drawn(models, inverted)) and (made.originals == 7).all()
+    (image,) = OnnxNetwork(made.tail)({"activations": made.activations.astype(np.float32), "latent": made.latents[3:]})
+    difference = np.abs(as_bytes(torch.from_numpy(image))[0].astype(int) - made.images[3])
+    assert np.mean(difference.max(2) <= 1) > 0.99
+    assert PaintedNetwork.from_arrays(made.arrays()).photos == ("house",)
+
+
+def test_photos_for_a_page_are_checked_before_anything_is_measured(inverted: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "house.safetensors"
+    other.parent.mkdir()
+    Inverted("else", "other", torch.zeros(1, 64), {}, PIXELS).write(other)
+
+    def options(*photos: Path, **more: object) -> Options:
+        return Options(MODEL, photos=tuple(map(str, photos)), cache=tmp_path / "cache", **more)
+
+    with pytest.raises(BadOption, match="two photos are called house"):
+        measure(options(inverted, other))
+    with pytest.raises(ModelError, match="inverted with other weights of else"):
+        measure(options(other))
+    with pytest.raises(BadOption, match="add --paint"):
+        measure(options(inverted, paint=False))
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("*.npz"))

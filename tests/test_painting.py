@@ -25,7 +25,8 @@ from dissectreport.models.strokes import PaintedEdits, Stroke, everywhere, paint
 from dissectreport.networks.edits import run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.networks.parts import Head, Tail, other_tensors
-from dissectreport.onnx_files import OnnxNetwork, export
+from dissectreport.onnx_files.exporting import export
+from dissectreport.onnx_files.running import OnnxNetwork
 from dissectreport.pipeline import painting
 from dissectreport.pipeline.measure import measure
 from dissectreport.pipeline.options import Options

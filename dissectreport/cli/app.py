@@ -235,6 +235,10 @@ def intervene(
     layer: Annotated[str, typer.Option(help="Layer whose units are edited.", show_default="the middle one")] = "",
     samples: Annotated[int, typer.Option(help="Images behind each area, at least 128.")] = 128,
     out: Annotated[Path | None, typer.Option(help="A WebP file for images before and after.", metavar="FILE")] = None,
+    photo: Annotated[
+        Path | None,
+        typer.Option(help="A photo that `dissectreport invert` wrote, edited in place of samples.", metavar="FILE"),
+    ] = None,
     offline: Offline = False,
 ) -> None:
     """Edit units and print how concepts change.
@@ -244,7 +248,7 @@ def intervene(
     with reporting(offline) as reporter:
         from dissectreport.pipeline.on_demand import EditOptions, intervene, save_pictures
 
-        request = EditOptions(_units(units), layer, mode, value, at, samples, comma_separated(concept))
+        request = EditOptions(_units(units), layer, mode, value, at, samples, comma_separated(concept), photo)
         result = intervene(options, request, reporter)
         reporter.close()
         _print(printing.edit_lines(result))
@@ -363,17 +367,24 @@ def invert(
     options: Annotated[Options, Only("model", "segmenter", "device", *SETTINGS)],
     photos: Annotated[list[Path], typer.Argument(help="Photos, of any size.", metavar="PHOTO...")],
     out: Annotated[Path, typer.Option(help="Folder for the latents.", metavar="FOLDER")] = Path("inverted"),
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="Layers that get residuals, separated by commas.",
+            show_default="the first and the middle one of those that are measured",
+        ),
+    ] = "",
     offline: Offline = False,
 ) -> None:
     """Find the latents that draw photos.
 
     First a latent for each photo, then small residuals in two layers: what these must add, the generator cannot
-    draw. `dissectreport edit --photo` takes the files.
+    draw. `build`, `edit` and `intervene` take the files with --photo.
     """
     with reporting(offline) as reporter:
         from dissectreport.pipeline.invert import invert
 
-        found = invert(options, photos, out, reporter)
+        found = invert(options, photos, out, reporter, comma_separated(layers))
         reporter.close()
         _print(printing.inverted_lines(found, out))
 

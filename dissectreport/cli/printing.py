@@ -47,11 +47,16 @@ def inverted_lines(photos: Sequence[InvertedPhoto], out: Path) -> Iterator[str]:
     for layer in photos[0].residuals:
         mean = sum(one.residuals[layer] for one in photos) / len(photos)
         yield f"residuals at {layer}: {mean:.1%} of its activations, root mean square"
-    yield f"{counted(len(photos), 'photo')} in {out}: latents for `dissectreport edit --photo`, pictures, numbers"
+    yield f"{counted(len(photos), 'photo')} in {out}: files for the option --photo, pictures, numbers"
 
 
 def edit_lines(result: EditResult) -> Iterator[str]:
-    """What an edit changed, a line a concept."""
+    """What an edit changed, a line a concept; of a photo without intervals."""
+    if result.samples == 1:
+        yield f"{'concept':24} {'before':>8} {'after':>8} {'change':>8}  (one photo: no interval)"
+        for concept, before, after, change in result.table[["concept", "before", "after", "change"]].values.tolist():
+            yield f"{concept:24.24} {before:8.3%} {after:8.3%} {f'{change:+8.0%}' if before else '–':>8}"
+        return
     yield f"{'concept':24} {'before':>8} {'after':>8} {'change':>8}  95% interval   ({result.samples:,} images)"
     columns = ("concept", "before", "after", "change", "change_low", "change_high")
     for concept, before, after, change, low, high in result.table[list(columns)].values.tolist():

@@ -4,8 +4,9 @@ inverted = read_inverted("inverted/church.safetensors")
 with inverted.on(generator):
     image = generator(inverted.latent)
 
-The file has the tensor `latent` (1, *latent_shape), and for each layer `residual.LAYER` (1, …), which is added to the
-output of the layer. Its metadata name the generator and its identity.
+The file has the tensor `latent` (1, *latent_shape), for each layer `residual.LAYER` (1, …), which is added to the
+output of the layer, and `photo` (height, width, 3), the photo itself in bytes. Its metadata name the generator and its
+identity.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from dissectreport.errors import BadOption, ModelError
 from dissectreport.models.base import Generator
 from dissectreport.networks.residuals import adding
 
-FORMAT = "dissectreport inverted 1"
-LATENT, RESIDUAL = "latent", "residual."
+FORMAT = "dissectreport inverted 2"
+LATENT, PHOTO, RESIDUAL = "latent", "photo", "residual."
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,13 @@ class Inverted:
     """(1, *latent_shape)."""
     residuals: Mapping[str, Tensor]
     """By layer what is added to its output, (1, …)."""
+    photo: Tensor
+    """(height, width, 3) bytes of the photo, in the size of the generator's images."""
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        tensors = {LATENT: self.latent} | {f"{RESIDUAL}{layer}": value for layer, value in self.residuals.items()}
+        tensors = {LATENT: self.latent, PHOTO: self.photo}
+        tensors |= {f"{RESIDUAL}{layer}": value for layer, value in self.residuals.items()}
         stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         files.write(path, save(stored, {"format": FORMAT, "model": self.model, "identity": self.identity}))
 
@@ -76,12 +80,14 @@ def read_inverted(path: Path | str) -> Inverted:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except (OSError, SafetensorError) as problem:
         raise BadOption(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}") from problem
-    latent = tensors.pop(LATENT, None)
-    named = all(name.startswith(RESIDUAL) for name in tensors)
-    if about.get("format") != FORMAT or latent is None or not named or not {"model", "identity"} <= about.keys():
+    latent, photo = tensors.pop(LATENT, None), tensors.pop(PHOTO, None)
+    is_complete = latent is not None and photo is not None and all(name.startswith(RESIDUAL) for name in tensors)
+    if about.get("format") != FORMAT or not is_complete or not {"model", "identity"} <= about.keys():
         raise BadOption(f"{path} is no inverted photo; `dissectreport invert MODEL PHOTO` writes them")
+    if photo.dtype != torch.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise BadOption(f"the photo in {path} is no image in bytes; invert it again")
     numbers = [latent, *tensors.values()]
     if not all(value.is_floating_point() and bool(torch.isfinite(value).all()) for value in numbers):
         raise BadOption(f"{path} has numbers that are not finite; invert the photo again")
     residuals = {name.removeprefix(RESIDUAL): value for name, value in tensors.items()}
-    return Inverted(about["model"], about["identity"], latent, residuals)
+    return Inverted(about["model"], about["identity"], latent, residuals, photo)

@@ -1,4 +1,4 @@
-"""Photos as latents of a generator, with what is lost, in files that `edit` takes."""
+"""Photos as latents of a generator, with what is lost, in files that `build`, `edit` and `intervene` take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import files
-from dissectreport.errors import BadOption, ModelError
+from dissectreport.errors import BadOption, ModelError, UnknownName
 from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import resolve_machine
@@ -64,11 +64,12 @@ class InvertedPhoto:
 
 
 def invert(
-    options: Options, photos: Sequence[Path], out: Path, reporter: Reporter | None = None
+    options: Options, photos: Sequence[Path], out: Path, reporter: Reporter | None = None, layers: Sequence[str] = ()
 ) -> list[InvertedPhoto]:
     """Find latents for photos, and write for each OUT/NAME.safetensors, .png (photo, latent, residuals) and .json.
 
-    Raises a BadOption for a photo that cannot be opened, and a ModelError for a model that has no latents.
+    Residuals are added to the outputs of `layers`, by default of two. Raises a BadOption for a photo that cannot be
+    opened, and a ModelError for a model that has no latents.
     """
     import torch
 
@@ -84,7 +85,10 @@ def invert(
     segmenter = options.segmenter or str(generator.facts.get("segmenter", "colour"))
     models = replace(source, segmenter=segmenter).models()
     pixels = torch.stack([opened(photo, generator.image_size) for photo in photos]).to(models.device)
-    layers = residual_layers(generator)
+    wrong = [layer for layer in layers if layer not in generator.layers]
+    if wrong:
+        raise UnknownName.of(f"layer of {options.model}", wrong[0], generator.layers)
+    layers = tuple(layers) or residual_layers(generator)
     steps = InversionSteps()
 
     def progress(every: int, before: int, step: int) -> None:
@@ -144,6 +148,7 @@ def written(
 ) -> InvertedPhoto:
     """Write the files of one photo."""
     import numpy as np
+    import torch
 
     from dissectreport.models.inverted import Inverted
     from dissectreport.report.html.images import png, side_by_side
@@ -155,7 +160,8 @@ def written(
     latents = path.with_name(f"{path.name}.safetensors")
     residuals = {layer: value[one] for layer, value in found.residuals.items()}
     generator = models.generator
-    Inverted(generator.name, generator.identity, found.latents[one], residuals).write(latents)
+    pixels = torch.from_numpy(as_bytes(target)[0])
+    Inverted(generator.name, generator.identity, found.latents[one], residuals, pixels).write(latents)
     result = InvertedPhoto(
         photo=photo.name,
         file=latents.name,

@@ -13,7 +13,7 @@ from dissectreport.errors import counted
 from dissectreport.files import remove_parts
 from dissectreport.pipeline import estimate
 from dissectreport.pipeline.options import Options
-from dissectreport.pipeline.painting import is_painted
+from dissectreport.pipeline.painting import check_photos, is_painted
 from dissectreport.pipeline.prepare import Job, prepare, without_unreadable_images
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.requests import check_marked
@@ -62,6 +62,7 @@ def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
 
     # Refuse what cannot be painted or read, before anything long begins.
     is_painted(job)
+    check_photos(job)
     if job.options.words is not None:
         read_words(job.options.words)
     remove_parts(job.options.cache)

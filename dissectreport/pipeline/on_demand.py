@@ -56,6 +56,8 @@ class EditOptions:
     """'everywhere', or patches like '3,4' of the 8 x 8, several separated by spaces."""
     samples: int = FEWEST_LATENTS
     concepts: tuple[str, ...] = field(default=())
+    photo: Path | None = None
+    """A photo that was inverted, which is edited in place of samples."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class EditResult:
     """The result of an edit."""
 
     table: pd.DataFrame
-    """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*."""
+    """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*.
+
+    The interval of the change is without numbers where one photo was edited.
+    """
     before: NDArray[np.uint8]
     """(k, height, width, 3)"""
     after: NDArray[np.uint8]
@@ -99,7 +104,7 @@ def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
 
 def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
     """Make the edit on held-out latents, and count every concept with and without it."""
-    from dissectreport.worker.requested_edits import EditRequest, make_edits
+    from dissectreport.worker.requested_edits import EditRequest, make_edits, make_photo_edit
 
     check_edit(job, request)
     plan = job.plan
@@ -118,8 +123,11 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
     with engine.Workers(job.workers, job.options.timeout) as workers:
         edit = EditRequest(request.units, activations_of(job, key, request, workers), patches)
         parts: dict[Shard, EditOutcome] = {}
-        wanted = shards(request.samples, EDIT_BATCH)
-        for shard, outcome in workers.run(partial(make_edits, job.source, key, edit, SHOWN), wanted):
+        if request.photo is None:
+            make, wanted = partial(make_edits, job.source, key, edit, SHOWN), shards(request.samples, EDIT_BATCH)
+        else:
+            make, wanted = partial(make_photo_edit, job.source, key, edit, request.photo), [Shard(0, 0, 1)]
+        for shard, outcome in workers.run(make, wanted):
             parts[shard] = outcome
             reporter.progress(Task.EDITING, len(parts), len(wanted), "batches")
     return _result(job, request, [(shard, parts[shard]) for shard in wanted])
@@ -129,7 +137,7 @@ def _result(job: Job, request: EditOptions, ordered: Sequence[tuple[Shard, EditO
     parts = [(shard, outcome.paired) for shard, outcome in ordered]
     table = changes(parts, job.segmenter.vocabulary, request.concepts)
     before, after = (np.concatenate([getattr(outcome, name) for _, outcome in ordered]) for name in ("before", "after"))
-    return EditResult(table, before, after, request.samples)
+    return EditResult(table, before, after, request.samples if request.photo is None else len(before))
 
 
 def save_pictures(result: EditResult, out: Path) -> None:
@@ -167,7 +175,7 @@ def check_units(request: EditOptions, units: int) -> None:
     wrong = [unit for unit in request.units if not 0 <= unit < units]
     if wrong:
         raise BadOption(f"unit {wrong[0]} is not in {request.layer}, whose units are 0 to {units - 1}")
-    if request.samples < FEWEST_LATENTS:
+    if request.samples < FEWEST_LATENTS and request.photo is None:
         raise BadOption(
             f"--samples must be at least {FEWEST_LATENTS}, not {request.samples}: no printed area rests on fewer"
         )

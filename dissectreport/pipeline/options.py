@@ -223,6 +223,14 @@ class PaintOptions:
             default="on for embedded models, where dissectreport[paint] is installed",
         ),
     ] = None
+    photos: Annotated[
+        tuple[str, ...],
+        Help(
+            "Photos to paint on beside samples: files of `dissectreport invert`, separated by commas.",
+            "--photo",
+            metavar="FILE,...",
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -36,7 +38,7 @@ GALLERY = 24
 """Latents that a page offers to paint on."""
 EACH = 3
 """How many of them are chosen for each studied concept."""
-FORMAT = 1
+FORMAT = 2
 """Raised where the same network is exported in another way."""
 
 
@@ -59,7 +61,22 @@ def is_painted(job: Job) -> bool:
         raise ModelError(f"{job.generator.name} reads images and makes none, so nothing can be painted; use --no-paint")
     if wanted and missing_packages():
         raise BadOption(f"--paint is not possible: {missing_packages()}")
+    if job.options.photos and not wanted:
+        raise BadOption(f"--photo {job.options.photos[0]} is for the Paint page; add --paint")
     return wanted
+
+
+def check_photos(job: Job) -> None:
+    """Refuse photos that cannot be read, are of another model, or have the name of another one."""
+    from dissectreport.models.inverted import read_inverted
+
+    names = [Path(photo).stem for photo in job.options.photos]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        raise BadOption(f"two photos are called {twice}; rename one of the files")
+    for photo in job.options.photos:
+        with read_inverted(photo).on(job.generator):
+            pass
 
 
 def exported(job: Job, record: Record, workers: Workers, reporter: Reporter) -> tuple[PaintRecord, set[str]]:
@@ -70,7 +87,7 @@ def exported(job: Job, record: Record, workers: Workers, reporter: Reporter) -> 
     from dissectreport.worker.painting import make_painting
 
     runner = PassRunner(job.options.cache, "cpu", workers, reporter)
-    request = paint_request(record, CacheReader(runner.cache), layer)
+    request = replace(paint_request(record, CacheReader(runner.cache), layer), photos=job.options.photos)
     store = runner.open("painting", facts_of(job, request))
     make = partial(make_painting, job.source)
     try:
@@ -83,7 +100,9 @@ def exported(job: Job, record: Record, workers: Workers, reporter: Reporter) -> 
 def facts_of(job: Job, request: PaintRequest) -> dict[str, object]:
     """Everything that could change the bytes of the exported files."""
     networks = {"generator": job.plan.generator, "segmenter": job.plan.segmenter, "torch": job.plan.torch}
-    return {"format": FORMAT, **networks, **vars(request), **{name: version(name) for name in PACKAGES}}
+    digests = [hashlib.sha256(Path(photo).read_bytes()).hexdigest() for photo in request.photos]
+    photos = {"photos": [[Path(photo).stem, digest] for photo, digest in zip(request.photos, digests, strict=True)]}
+    return {"format": FORMAT, **networks, **vars(request), **photos, **{name: version(name) for name in PACKAGES}}
 
 
 def paint_request(record: Record, reader: CacheReader, layer: str) -> PaintRequest:

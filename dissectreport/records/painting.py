@@ -40,13 +40,14 @@ class PaintedNetwork:
     seed: int
     """The seed of the latents."""
     samples: Ints
-    """(k,) numbers of the latents of the gallery."""
+    """(k,) numbers of the latents of the gallery; -1, -2 and so on for photos, which come last."""
     latents: NDArray[np.float32]
-    """(k, *latent_shape)"""
+    """(k, *latent_shape); (k, 0) where no file takes them."""
     activations: NDArray[np.float16]
-    """(k, units, h, w) with the layer's margin; (0, units, h, w) where the head computes them."""
+    """(m, units, h, w) with the layer's margin, of the last m of the gallery: of the photos alone where the head
+    computes those of latents, else of all."""
     others: Mapping[str, NDArray[np.float16]]
-    """Further inputs of the tail by their names, each (k, ...); the head returns them after the activations."""
+    """Further inputs of the tail by their names, each (m, ...); the head returns them after the activations."""
     margin: int
     """Cells on every side of a map that lie outside the image."""
     images: NDArray[np.uint8]
@@ -59,14 +60,20 @@ class PaintedNetwork:
     """Pixels of an image's labels."""
     notes: tuple[str, ...]
     """What could not be exported, a sentence each."""
+    photos: tuple[str, ...]
+    """Names of the inverted photos."""
+    originals: NDArray[np.uint8]
+    """(photos, height, width, 3) the photos themselves."""
 
     def arrays(self) -> Arrays:
         """The files and the gallery as arrays."""
         files = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("tail", "head", "labels")}
-        gallery = {name: getattr(self, name) for name in ("samples", "latents", "activations", "images", "contexts")}
+        names = ("samples", "latents", "activations", "images", "contexts", "originals")
+        gallery = {name: getattr(self, name) for name in names}
         numbers = {name: np.array(getattr(self, name)) for name in ("seed", "margin", "pixels")}
         others = {f"other {name}": values for name, values in self.others.items()}
-        return {**files, **gallery, **numbers, **others, "areas": self.areas, "notes": np.array(self.notes, np.str_)}
+        words = {name: np.array(getattr(self, name), np.str_) for name in ("notes", "photos")}
+        return {**files, **gallery, **numbers, **others, **words, "areas": self.areas}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -74,9 +81,10 @@ class PaintedNetwork:
         values: dict[str, Any] = {name: arrays[name].tobytes() for name in ("tail", "head", "labels")}
         values |= {name: int(arrays[name]) for name in ("seed", "margin", "pixels")}
         values |= {name: arrays[name].astype(np.int64) for name in ("samples", "contexts", "areas")}
-        values |= {name: arrays[name] for name in ("latents", "activations", "images")}
+        values |= {name: arrays[name] for name in ("latents", "activations", "images", "originals")}
         return cls(
             **values,
             others={name.removeprefix("other "): value for name, value in arrays.items() if name.startswith("other ")},
             notes=tuple(arrays["notes"].tolist()),
+            photos=tuple(arrays["photos"].tolist()),
         )

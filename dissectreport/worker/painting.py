@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dissectreport.errors import ExportError
+from dissectreport.models.inverted import read_inverted
 from dissectreport.models.strokes import Stroke
 from dissectreport.networks.edits import Prefix, run_prefix
 from dissectreport.networks.hooks import margin_of, submodule
 from dissectreport.networks.parts import Head, Tail, other_tensors
-from dissectreport.onnx_files import Exported, OnnxNetwork, export
+from dissectreport.onnx_files.exporting import Exported, export
+from dissectreport.onnx_files.running import OnnxNetwork
+from dissectreport.onnx_files.small_weights import BITS, WHOLE, with_small_weights
 from dissectreport.records.painting import PaintedNetwork
 from dissectreport.run.patches import patch_grid
 from dissectreport.stats.base import Ints
 from dissectreport.worker.edited_model import pixels_by_image
 from dissectreport.worker.insertions import contexts_at
+from dissectreport.worker.inverted_photos import photo_prefix
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.pictures import as_bytes
 
@@ -39,6 +44,8 @@ LEVEL = 2 / 255
 """The difference of one of 255 levels in images in [-1, 1]."""
 SAME_PIXELS, SAME_LABELS = 0.999, 0.995
 """Shares of pixels that must agree."""
+MARGIN = 0.5
+"""Factor of what may differ where weights were made smaller: other edits than those compared may differ more."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class PaintRequest:
     """Numbers of the latents of the gallery."""
     contexts: tuple[int, ...]
     """Numbers of the concepts on which insertions were measured."""
+    photos: tuple[str, ...] = ()
+    """Files of inverted photos that are in the gallery, too."""
 
 
 def make_painting(source: Source) -> Callable[[PaintRequest], PaintedNetwork]:
@@ -70,36 +79,42 @@ class _Painting:
     def __init__(self, models: Models, request: PaintRequest) -> None:
         self.models, self.request = models, request
         self.generator = models.generator
-        self.latents = [models.latents(request.seed, sample, 1) for sample in request.samples]
-        self.prefixes = [
-            models.call_generator(z, partial(run_prefix, self.generator, request.layer, z)) for z in self.latents
-        ]
+        self.photos = [read_inverted(Path(photo)) for photo in request.photos]
+        self.prefixes = [self._prefix(models.latents(request.seed, sample, 1)) for sample in request.samples]
+        self.prefixes += [photo_prefix(models, photo, request.layer) for photo in self.photos]
+        self.latents = [at.z for at in self.prefixes]
         self.notes: list[str] = []
+
+    def _prefix(self, z: Tensor) -> Prefix:
+        return self.models.call_generator(z, partial(run_prefix, self.generator, self.request.layer, z))
 
     def network(self) -> PaintedNetwork:
         """All files, and the gallery."""
-        tail = self._tail()
-        names = [name for name in tail.inputs if name not in (ACTIVATIONS, LATENT)]
-        head = self._optional("new scenes cannot be made", lambda: self._head(names, OnnxNetwork(tail.content)))
+        tail, inputs = self._tail()
+        names = [name for name in inputs if name not in (ACTIVATIONS, LATENT)]
+        head = self._optional("new scenes cannot be made", lambda: self._head(names, OnnxNetwork(tail)))
+        first = len(self.request.samples) if head else 0
         images = torch.cat([at.images(at.activations) for at in self.prefixes]).float()
         labels = self.models.labels(images)
         file = self._optional("the image is not segmented while it is painted", lambda: self._labels(images, labels))
         size = self.prefixes[0].size
         return PaintedNetwork(
-            tail=tail.content,
+            tail=tail,
             head=head,
             labels=file,
             seed=self.request.seed,
-            samples=np.array(self.request.samples, np.int64),
-            latents=torch.cat(self.latents).numpy(),
-            activations=_halves([at.activations for at in self.prefixes])[: 0 if head else None],
-            others={} if head else self._others(names),
+            samples=np.array([*self.request.samples, *(-1 - k for k in range(len(self.photos)))], np.int64),
+            latents=self._latents(bool(head) or LATENT in inputs),
+            activations=_halves([at.activations for at in self.prefixes])[first:],
+            others={name: values[first:] for name, values in self._others(names).items()},
             margin=margin_of(submodule(self.generator.module, self.request.layer)),
             images=as_bytes(images),
             contexts=contexts_at(labels, self.request.contexts, patch_grid(*size)),
             areas=self._areas(labels),
             pixels=labels.shape[2] * labels.shape[3],
             notes=tuple(self.notes),
+            photos=tuple(Path(photo).stem for photo in self.request.photos),
+            originals=_stacked([photo.photo.numpy() for photo in self.photos], self.generator.image_size),
         )
 
     def _areas(self, labels: Tensor) -> Ints:
@@ -113,17 +128,25 @@ class _Painting:
             self.notes.append(f"{without}: {error}")
             return b""
 
-    def _tail(self) -> Exported:
-        """The part after the layer, compared with torch."""
+    def _latents(self, needed: bool) -> NDArray[np.float32]:
+        """The latents of the gallery; without numbers where no file takes them."""
+        latents: NDArray[np.float32] = torch.cat(self.latents).numpy()
+        return latents if needed else np.zeros((len(latents), 0), np.float32)
+
+    def _tail(self) -> tuple[bytes, tuple[str, ...]]:
+        """The part after the layer, compared with torch, and the inputs that it takes."""
         first = self.prefixes[0]
         what = f"the part of {self.generator.name} after {self.request.layer}"
         exported = export(Tail(first), _tail_inputs(first), [IMAGE], what)
-        run = OnnxNetwork(exported.content)
-        for at in self.prefixes[:CHECKED]:
-            for activations in _with_edits(at):
-                (image,) = run(_numpy(_tail_inputs(at) | {ACTIVATIONS: activations}))
-                _check_images(what, image, at.images(activations).float().numpy())
-        return exported
+        cases = [(at, maps) for at in self.prefixes[:CHECKED] for maps in _with_edits(at)]
+        expected = [at.images(maps).float().numpy() for at, maps in cases]
+
+        def check(run: OnnxNetwork, allowed: float) -> None:
+            for (at, maps), image in zip(cases, expected, strict=True):
+                inputs = _numpy(_tail_inputs(at) | {ACTIVATIONS: maps})
+                _check_images(what, run(inputs)[0], image, allowed)
+
+        return _smallest(exported, check), exported.inputs
 
     def _head(self, names: Sequence[str], tail: OnnxNetwork) -> bytes:
         """The part up to the layer, compared with torch by the images that the tail makes of it."""
@@ -134,12 +157,16 @@ class _Painting:
         others = [int(name.removeprefix("other")) for name in names]
         head = Head(self.generator, self.request.layer, others)
         exported = export(head, {LATENT: self.latents[0]}, [ACTIVATIONS, *names], what)
-        run = OnnxNetwork(exported.content)
-        for z, at in zip(self.latents[:CHECKED], self.prefixes, strict=False):
-            values = run({LATENT: z.numpy()})
-            inputs = dict(zip([ACTIVATIONS, *names], values, strict=True)) | {LATENT: z.numpy()}
-            _check_images(what, tail(inputs)[0], at.images(at.activations).float().numpy())
-        return exported.content
+        cases = list(zip(self.latents, self.prefixes, strict=True))[:CHECKED]
+        expected = [at.images(at.activations).float().numpy() for _, at in cases]
+
+        def check(run: OnnxNetwork, allowed: float) -> None:
+            for (z, _), image in zip(cases, expected, strict=True):
+                values = run({LATENT: z.numpy()})
+                inputs = dict(zip([ACTIVATIONS, *names], values, strict=True)) | {LATENT: z.numpy()}
+                _check_images(what, tail(inputs)[0], image, allowed)
+
+        return _smallest(exported, check)
 
     def _others(self, names: Sequence[str]) -> dict[str, NDArray[np.float16]]:
         """The further inputs of the tail, for every latent."""
@@ -153,11 +180,31 @@ class _Painting:
         if isinstance(network, nn.Module):
             _check_size(what, network)
         exported = export(_Labels(segmenter), {IMAGE: images[:1]}, [LABELS], what)
-        run = OnnxNetwork(exported.content)
-        same = [run({IMAGE: images[k : k + 1].numpy()})[0] == labels[k].numpy() for k in range(CHECKED)]
-        if np.mean(same) < SAME_LABELS:
-            raise ExportError(f"{what} gives other labels there: {np.mean(same):.1%} of pixels have the same")
-        return exported.content
+
+        def check(run: OnnxNetwork, allowed: float) -> None:
+            found = [run({IMAGE: images[k : k + 1].numpy()})[0] for k in range(CHECKED)]
+            same = float(np.mean([one == labels[k].numpy() for k, one in enumerate(found)]))
+            if same < 1 - (1 - SAME_LABELS) * allowed:
+                raise ExportError(f"{what} gives other labels there: {same:.1%} of pixels have the same")
+
+        return _smallest(exported, check)
+
+
+def _smallest(exported: Exported, check: Callable[[OnnxNetwork, float], None]) -> bytes:
+    """The file with the fewest bits for each weight that still agrees with torch, with some margin.
+
+    `check` raises an ExportError for a network that does not, and takes the factor of what may differ.
+    """
+    for bits in BITS[:-1]:
+        content = with_small_weights(exported.content, bits)
+        try:
+            check(OnnxNetwork(content), MARGIN)
+        except ExportError:
+            continue
+        return content
+    content = with_small_weights(exported.content, WHOLE)
+    check(OnnxNetwork(content), 1.0)
+    return content
 
 
 class _Labels(nn.Module):
@@ -200,14 +247,22 @@ def _numpy(inputs: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
     return {name: value.numpy() for name, value in inputs.items()}
 
 
+def _stacked(photos: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(k, height, width, 3) photos, of which there may be none."""
+    return np.stack(photos) if photos else np.zeros((0, *size, 3), np.uint8)
+
+
 def _halves(values: Sequence[Tensor]) -> NDArray[np.float16]:
     return torch.cat([value.contiguous() for value in values]).to(torch.float16).numpy()
 
 
-def _check_images(what: str, image: NDArray[Any], expected: NDArray[Any]) -> None:
-    """Refuse a file whose image differs from torch's by more than one level in more than a few pixels."""
+def _check_images(what: str, image: NDArray[Any], expected: NDArray[Any], allowed: float) -> None:
+    """Refuse a file whose image differs from torch's by more than one level in more than a few pixels.
+
+    `allowed` is a factor of that level.
+    """
     difference = np.abs(np.clip(image, -1, 1) - np.clip(expected, -1, 1)).max(1)
-    same = float((difference <= LEVEL).mean())
+    same = float((difference <= LEVEL * allowed).mean())
     if not same >= SAME_PIXELS:
         raise ExportError(
             f"{what} gives other images as an ONNX file: {same:.1%} of pixels agree with torch within 1/255, and "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dissectreport.models.inverted import read_inverted
 from dissectreport.networks.edits import Edit, Prefix, edited
 from dissectreport.records.interventions import Units
 from dissectreport.run.plan import InterventionKey
@@ -16,6 +18,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Floats
 from dissectreport.stats.paired import Paired
 from dissectreport.worker.edited_model import EditedModel, image_pair, pixels_by_image
+from dissectreport.worker.inverted_photos import photo_prefix
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes
 
@@ -49,6 +52,26 @@ def make_edits(
         if not kept:
             return EditOutcome(paired, *[np.zeros((0, *model.networks.generator.image_size, 3), np.uint8)] * 2)
         return EditOutcome(paired, *[as_bytes(images[:kept]) for images in image_pair(model, at, changed)])
+
+    return work
+
+
+def make_photo_edit(
+    source: Source, key: InterventionKey, request: EditRequest, path: Path
+) -> Callable[[Shard], EditOutcome]:
+    """The pass that measures a requested edit of an inverted photo; the shard is that of one sample."""
+    model = EditedModel(source.models(), key)
+    inverted = read_inverted(path)
+
+    def work(shard: Shard) -> EditOutcome:
+        at = photo_prefix(model.networks, inverted, key.layer)
+        following = at if request.values else model.open(key.held_out_seed, 0, 1)
+        changed = edited(at.activations, request.edits(at, following))
+        images = image_pair(model, at, changed)
+        labels = [model.networks.labels(one) for one in images]
+        before, after = (pixels_by_image(one, len(model.networks.segmenter.vocabulary)) for one in labels)
+        paired = Paired(1, labels[0].shape[2] * labels[0].shape[3], before.sum(0), after.sum(0)[None])
+        return EditOutcome(paired, *[as_bytes(one) for one in images])
 
     return work
 

@@ -106,11 +106,11 @@ window.dissectreport = window.dissectreport || {};
       return new Float32Array(gallery.buffer.slice(4 * length * number, 4 * length * (number + 1)));
     };
     const stored = (sample) => {
-      const number = data.samples.indexOf(sample);
+      const number = data.samples.indexOf(sample) - data.samples.length + data.stored;
       let from = 4 * length * data.samples.length;
       const next = (shape) => {
         const values = halves(gallery, from + 2 * size(shape) * number, size(shape));
-        from += 2 * size(shape) * data.samples.length;
+        from += 2 * size(shape) * data.stored;
         return one(values, shape);
       };
       const map = [data.units, ...data.cells.map((side) => side + 2 * data.margin)];
@@ -119,7 +119,8 @@ window.dissectreport = window.dissectreport || {};
     };
     return (sample) => {
       const given = one(latent(sample), data.latent);
-      if (!data.files.head) return Promise.resolve({ latent: given, ...stored(sample) });
+      const isStored = data.samples.indexOf(sample) >= data.samples.length - data.stored;
+      if (isStored) return Promise.resolve({ latent: given, ...stored(sample) });
       return worker.run("head", { latent: given }).then(({ outputs }) => ({ latent: given, ...outputs }));
     };
   };

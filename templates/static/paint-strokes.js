@@ -134,7 +134,7 @@ window.dissectreport = window.dissectreport || {};
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
 
-  /* the file that `dissectreport edit` reads */
+  /* the file that `dissectreport edit` reads; with strokes on a photo it is given the photo, too */
   app.strokesAsFile = (data, sample, repair, strokes) => ({
     edits: 2,
     model: data.model,
@@ -143,7 +143,7 @@ window.dissectreport = window.dissectreport || {};
     height: data.cells[0],
     width: data.cells[1],
     seed: data.seed,
-    latent: sample,
+    latent: Math.max(0, sample),
     strokes: [
       ...(repair ? [{ units: data.repair, values: data.repair.map(() => 0), strength: 1, cells: null }] : []),
       ...strokes.map(({ units, values, strength, cells }) => ({ units, values, strength, cells })),

@@ -43,8 +43,8 @@
   const read = () => {
     const view = app.view.get();
     const sample = Number(view.get("s"));
-    const can =
-      view.has("s") && Number.isInteger(sample) && sample >= 0 && (data.files.head || data.samples.includes(sample));
+    const fresh = data.files.head && Number.isInteger(sample) && sample >= 0;
+    const can = view.has("s") && (fresh || data.samples.includes(sample));
     chooseBrush(brushOf(view.get("b") || "") || brushOf(data.brushes.length ? "b0" : "u0"));
     state.repair = view.get("r") === "1" && data.repair.length > 0;
     if (at("repair")) at("repair").checked = state.repair;
@@ -93,6 +93,7 @@
   });
 
   /* --- scenes --- */
+  const nameOf = (sample) => (sample < 0 ? "photo " + data.photos[-sample - 1] : "scene " + sample);
   const openScene = (sample) => {
     const number = data.samples.indexOf(sample);
     state.sample = sample;
@@ -105,8 +106,8 @@
     stage.clear();
     ["scene", "strokes", "segmented"].forEach((name) => delete stage.element.dataset[name]);
     if (number >= 0) at("still").src = data.pictures[number];
-    at("still").alt = "scene " + sample;
-    if (at("scene")) at("scene").value = sample;
+    at("still").alt = nameOf(sample);
+    if (at("scene")) at("scene").value = sample < 0 ? "" : sample;
     if (network) prepare(scene).catch(fail);
     showHints();
   };
@@ -232,7 +233,7 @@
     });
   }
   at("save").addEventListener("click", () =>
-    stage.shown.toBlob((picture) => app.saveFile(picture, "painted-" + state.sample + ".png")),
+    stage.shown.toBlob((picture) => app.saveFile(picture, "painted " + nameOf(state.sample) + ".png")),
   );
   at("save-edits").addEventListener("click", () => {
     const words = JSON.stringify(app.strokesAsFile(data, state.sample, state.repair, strokes.all), null, 1) + "\n";

@@ -127,8 +127,12 @@ class Places:
         return f"{self.home}/paint/{name}-{number}.js"
 
     def painted(self, sample: int) -> str:
-        """An image of the gallery of the Paint page."""
-        return f"{self.home}/paint/{sample}.webp"
+        """An image of the gallery of the Paint page; photos have the numbers -1, -2 and so on."""
+        return f"{self.home}/paint/{sample}.webp" if sample >= 0 else f"{self.home}/paint/inverted{-sample}.webp"
+
+    def painted_photo(self, number: int) -> str:
+        """A photo of that gallery, from 1 on, as it was before it was inverted."""
+        return f"{self.home}/paint/photo{number}.webp"
 
     def original(self, sample: int) -> str:
         """One image without edit, next to those with ablated or inserted units."""

@@ -37,7 +37,7 @@ def live_image(site: Site, frame: Frame, concept: str) -> LiveImage | None:
     if painting is None or brush is None:
         return None
     network = painting.network
-    number = int(network.areas[:, brush.number].argmax())
+    number = int(network.areas[network.samples >= 0, brush.number].argmax())
     sample = int(network.samples[number])
     data = network_data(site, frame, painting, without=("labels",))
     return LiveImage(

@@ -27,7 +27,7 @@ def packed_files(painting: Painting) -> dict[str, PackedFile]:
 
 
 def gallery(painting: Painting) -> bytes:
-    """Latents in float32, and where there is no head, activations and further inputs in float16, one after another."""
+    """Latents in float32; then, of those that the head does not compute, activations and further inputs in float16."""
     network = painting.network
     arrays = [network.latents, network.activations, *(network.others[name] for name in sorted(network.others))]
     return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)

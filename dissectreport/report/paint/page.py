@@ -39,6 +39,16 @@ class PaintScene:
 
 
 @dataclass(frozen=True)
+class PaintPhoto:
+    """An inverted photo of the gallery."""
+
+    name: str
+    scene: PaintScene
+    original: str
+    """The photo itself."""
+
+
+@dataclass(frozen=True)
 class PaintPage:
     """The page."""
 
@@ -51,6 +61,7 @@ class PaintPage:
     height: int
     brushes: tuple[PaintBrush, ...]
     scenes: tuple[PaintScene, ...]
+    photos: tuple[PaintPhoto, ...]
     megabytes: float
     """What the page loads, besides itself."""
     segments: bool
@@ -82,7 +93,8 @@ def paint_page(site: Site, painting: Painting) -> PaintPage:
         width=network.images.shape[2],
         height=network.images.shape[1],
         brushes=tuple(PaintBrush(_named(site, brush), len(brush.units)) for brush in painting.brushes),
-        scenes=tuple(_scene(site, frame, painting, k) for k in range(len(network.samples))),
+        scenes=tuple(_scene(site, frame, painting, k) for k in np.flatnonzero(network.samples >= 0).tolist()),
+        photos=tuple(_photo(site, frame, painting, k) for k in range(len(network.photos))),
         megabytes=data["bytes"]["wasm"] / 1e6,
         segments=bool(network.labels),
         fresh=bool(network.head),
@@ -104,6 +116,13 @@ def _scene(site: Site, frame: Frame, painting: Painting, number: int) -> PaintSc
     return PaintScene(sample, frame.to(site.places.painted(sample)), ", ".join(shown))
 
 
+def _photo(site: Site, frame: Frame, painting: Painting, number: int) -> PaintPhoto:
+    network = painting.network
+    at = len(network.samples) - len(network.photos) + number
+    original = frame.to(site.places.painted_photo(number + 1))
+    return PaintPhoto(network.photos[number], _scene(site, frame, painting, at), original)
+
+
 def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence[str] = ()) -> dict[str, Any]:
     """What scripts need to run the network of a page, without some of its files, as plain JSON."""
     network = painting.network
@@ -122,6 +141,7 @@ def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence
         "seed": network.seed,
         "latent": [int(side) for side in network.latents.shape[1:]],
         "samples": [int(sample) for sample in network.samples],
+        "stored": len(network.activations),
         "others": {name: list(network.others[name].shape[1:]) for name in sorted(network.others)},
         "files": {name: [frame.to(address) for address, _ in scripts] for name, scripts in runtime.items()} | own,
         "bytes": {
@@ -138,6 +158,7 @@ def _data(site: Site, frame: Frame, painting: Painting, layer: Layer) -> dict[st
         "model": facts.model,
         "identity": str(facts.generator.get("identity", "")),
         "layer": painting.layer,
+        "photos": list(network.photos),
         "pictures": [frame.to(site.places.painted(int(sample))) for sample in network.samples],
         "contexts": network.contexts.tolist(),
         "areas": network.areas.tolist(),
@@ -174,4 +195,8 @@ def paint_files(site: Site, painting: Painting) -> Files:
         site.places.painted(int(sample)): images.webp(np.asarray(pixels), images.QUALITY)
         for sample, pixels in zip(network.samples, network.images, strict=True)
     }
-    return network_files(site.places, painting) | pictures
+    photos = {
+        site.places.painted_photo(number): images.webp(np.asarray(pixels), images.QUALITY)
+        for number, pixels in enumerate(network.originals, start=1)
+    }
+    return network_files(site.places, painting) | pictures | photos

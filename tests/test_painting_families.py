@@ -1,0 +1,164 @@
+"""Networks of every family as ONNX files that make the images that torch makes, before and after a layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from dissectreport.errors import ExportError
+from dissectreport.models.inputs import ClassLabels, Inputs, Noise
+from dissectreport.onnx_files.exporting import export
+from dissectreport.onnx_files.running import OnnxNetwork
+from dissectreport.onnx_files.small_weights import BITS, WHOLE, rounded, with_small_weights
+from dissectreport.run.addresses import with_settings
+from dissectreport.worker.loaded_networks import Source
+from dissectreport.worker.painting import PaintRequest, make_painting
+
+FAMILIES = Path(__file__).parent / "fixtures" / "families"
+AUTOENCODERS = Path(__file__).parent / "fixtures" / "autoencoders"
+DRAWING = {
+    "stylegan2ada_32.pkl": "b16.conv1",
+    "stylegan2ada_32_labels.pkl": "b16.conv0",
+    "stylegan2_sg3repo_32.pkl": "b8.conv1.style",
+    "rosinality_train_32.pt": "b8.conv0",
+    "rosinality_converted_64.pt": "b16.conv1",
+    "stylegan3t_32.pkl": "L5_",
+    "stylegan3r_32.pkl": "L5_",
+    "biggan_ajbrock_G_ema.pth": "blocks.1.0",
+    "biggan_ajbrock_G_ema_hier.pth": "blocks.1.1",
+    "biggan_deep_hf": "layers.3",
+}
+"""Generators of published families, and the beginning of the name of a layer in the middle."""
+SAMPLES = tuple(range(4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", DRAWING)
+def test_generators_of_every_family_are_exported_before_and_after_a_layer(file: str) -> None:
+    source = Source(str(FAMILIES / file), "colour")
+    layer = next(name for name in source.models().generator.layers if name.startswith(DRAWING[file]))
+    painted = make_painting(source)(PaintRequest(layer, 1, SAMPLES, ()))
+    assert painted.tail and painted.head, painted.notes
+    models = source.models()
+    for number in (11, 12):
+        z = models.latents(1, number, 1)
+        inputs = dict(zip(named_outputs(painted.head), OnnxNetwork(painted.head)({"latent": z.numpy()}), strict=True))
+        (image,) = OnnxNetwork(painted.tail)({**inputs, "latent": z.numpy()})
+        with torch.no_grad():
+            expected = models.images(z, number).numpy()
+        difference = np.abs(np.clip(image, -1, 1) - np.clip(expected, -1, 1)).max(1)
+        assert np.mean(difference <= 2 / 255) > 0.995, "of a latent that was not compared when it was exported"
+
+
+def named_outputs(content: bytes) -> list[str]:
+    from onnx import ModelProto
+
+    return [output.name for output in ModelProto.FromString(content).graph.output]
+
+
+@pytest.mark.slow
+def test_the_decoder_of_an_autoencoder_is_exported_and_its_photographs_are_not(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(6):
+        Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    source = Source(with_settings(str(AUTOENCODERS / "tiny"), None, None, (), "", tmp_path), "colour")
+    layers = source.models().generator.default_layers
+    painted = make_painting(source)(PaintRequest(layers[0], 1, SAMPLES, ()))
+    assert painted.tail and not painted.head
+    assert painted.latents.size == 0 and len(painted.activations) == len(SAMPLES)
+    assert any("drawn by its own rule" in note for note in painted.notes)
+
+
+class Drawing(nn.Module):
+    """A network of all inputs whose distribution is computed."""
+
+    inputs = Inputs(
+        (
+            Noise((3,), "uniform", low=-2, high=3),
+            Noise((4,), "truncated", bound=2.5),
+            Noise((4,), "truncated", bound=6.0),
+            Noise((5,), "sphere", scale=2),
+            ClassLabels(7, "one-hot", only=(1, 4, 6)),
+            ClassLabels(9),
+        )
+    )
+
+    def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        values, _ = self.inputs.arguments_from(z)
+        return tuple(value.float() for value in values if isinstance(value, torch.Tensor))
+
+
+@pytest.mark.slow
+def test_noise_and_labels_are_computed_in_the_file_as_in_torch() -> None:
+    torch.manual_seed(0)
+    z = torch.cat([torch.randn(40, 18), torch.linspace(-4.5, 4.5, 18 * 9).view(9, 18)])
+    names = [f"value{number}" for number in range(6)]
+    run = OnnxNetwork(export(Drawing(), {"latent": z[:1]}, names, "the inputs").content)
+    for row in z:
+        for ours, theirs in zip(run({"latent": row[None].numpy()}), Drawing()(row[None]), strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=2e-5)
+
+
+class Scaled(nn.Module):
+    """Convolutions with factors and summands behind them, one of which is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first = nn.Conv2d(4, 16, 3, padding=1, bias=False)
+        self.up = nn.ConvTranspose2d(16, 8, 4, 2, 1, bias=False)
+        self.last = nn.Conv2d(8, 3, 1)
+        self.summand = nn.Parameter(torch.randn(16, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x) * 0.25 + self.summand
+        once = self.up(torch.relu(x))
+        image: torch.Tensor = self.last(once * 3.0 + once)
+        return image * 2.0 + 1.0
+
+
+def operations(content: bytes) -> list[str]:
+    from onnx import ModelProto
+
+    return [node.op_type for node in ModelProto.FromString(content).graph.node]
+
+
+@pytest.mark.slow
+def test_factors_and_summands_become_a_part_of_convolutions() -> None:
+    x = torch.randn(1, 4, 8, 8)
+    content = export(Scaled(), {"x": x}, ["image"], "this").content
+    found = operations(content)
+    assert found.count("Mul") <= 2, "that behind the first convolution is gone"
+    assert found.index("Relu") == found.index("Conv") + 1
+    with torch.no_grad():
+        np.testing.assert_allclose(OnnxNetwork(content)({"x": x.numpy()})[0], Scaled()(x).numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_fewer_bits_of_weights_make_smaller_files_that_differ_more() -> None:
+    x = torch.randn(1, 4, 8, 8)
+    whole = export(Scaled(), {"x": x}, ["image"], "this").content
+    files = {bits: with_small_weights(whole, bits) for bits in BITS}
+    assert files[WHOLE] == with_small_weights(whole, WHOLE), "the same bytes"
+    with torch.no_grad():
+        expected = Scaled()(x).numpy()
+    errors = [float(np.abs(OnnxNetwork(files[bits])({"x": x.numpy()})[0] - expected).max()) for bits in BITS]
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-5 < errors[0] < 0.5
+    assert len(files[8]) < len(files[WHOLE])
+
+
+def test_weights_are_rounded_by_the_largest_of_their_row() -> None:
+    values = np.array([[1.0, -0.5, 0.004], [0, 0, 0], [100, 50, -100]], np.float32)
+    numbers, scale = rounded(values, 8)
+    assert numbers.tolist() == [[127, -64, 1], [0, 0, 0], [127, 64, -127]]
+    assert np.abs(numbers * scale - values).max() <= 100 / 127 / 2
+
+
+def test_a_file_that_the_runtime_does_not_know_is_refused() -> None:
+    with pytest.raises(ExportError, match="ONNX Runtime cannot run it"):
+        OnnxNetwork(b"no network")
