@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage mutants fuzz test-quick test-demo lint lint-web format-web types bench train-generator \
+.PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks lint lint-web format-web types bench train-generator \
 	train-in-stages train-segmenter clean
 
 help:  ## list the targets
@@ -56,6 +56,9 @@ test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a br
 
 test-demo: $(VENV)/.ready-dev  ## build a whole site, download real networks, and check them (VNU_JAR=vnu.jar validates its pages too)
 	$(BIN)/python -m pytest -m "demo or network"
+
+real-networks: $(VENV)/.ready-dev  ## build the real networks of docs/real-networks.md, and write that page (downloads them)
+	$(BIN)/python tools/real_networks.py --build
 
 lint: $(VENV)/.ready-dev  ## Python: format and lint, by ruff
 	$(BIN)/ruff format --check .
