@@ -32,6 +32,7 @@ from tests.support.painting import (
     REPAIR,
     SEED,
     SEGMENTER,
+    inverted_photo,
     painting,
     served,
     write_overview,
@@ -55,14 +56,17 @@ class PaintSite:
     folder: Path
     page: str
     painting: Painting
+    photo: Path
+    """An inverted photo of the gallery."""
 
 
 @pytest.fixture(scope="module")
 def paint_site(tmp_path_factory: pytest.TempPathFactory) -> PaintSite:
     folder, segmenter = tmp_path_factory.mktemp("painting") / "a site", plugins.segmenter(SEGMENTER)
-    shown = painting(segmenter)
+    photo = inverted_photo(folder.parent)
+    shown = painting(segmenter, (photo,))
     page = write_paint_site(folder, shown, plugins.generator(MODEL).identity, segmenter)
-    return PaintSite(folder, str(page), shown)
+    return PaintSite(folder, str(page), shown, photo)
 
 
 @contextmanager
@@ -116,6 +120,21 @@ def test_the_page_draws_what_torch_draws(chromium: Browser, paint_site: PaintSit
             image = torch.from_numpy(shown[..., :3].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
             labels = segmenter(image)[0, 0].numpy()
             assert (segments[..., :3] == colours[labels]).all(2)[segments[..., 3] > 0].mean() >= 0.995
+
+
+def test_a_photo_is_painted_on_with_its_residuals(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site) as page:
+        assert page.locator(".photos img").count() == 2, "the photo, and what the network draws"
+        page.get_by_role("button", name="photo my house, as the network draws it").click()
+        wait_until(page, "document.getElementById('stage').dataset.scene === '-1'")
+        assert page.locator("#still").get_attribute("alt") == "photo my house"
+        page.evaluate("(words) => { location.hash = words; }", f"p=wasm&s=-1&e={TREES}")
+        strokes_drawn(page, 1)
+        shown, edits = pixels(page), edits_of(page, -1, 0)
+    assert edits.latent == 0, "the photo is given to the command beside the edits"
+    expected = edited_image(Options(MODEL), edits, photo=paint_site.photo)
+    assert np.mean(np.abs(shown[..., :3].astype(int) - expected).max(2) <= 1) > 0.999
+    assert np.mean(np.abs(edited_image(Options(MODEL), edits).astype(int) - expected).max(2) <= 1) < 0.9
 
 
 def test_mouse_strokes_are_undone_redone_and_shared_by_a_link(chromium: Browser, paint_site: PaintSite) -> None:

@@ -20,8 +20,15 @@ from dissectreport.segmenters.person import PersonSegmenter
 from dissectreport.segmenters.tflite_network import TfliteNetwork
 
 CODES = {
-    "CONV_2D": 3, "HARD_SWISH": 117, "DEPTHWISE_CONV_2D": 4, "AVERAGE_POOL_2D": 1, "LOGISTIC": 14,
-    "MUL": 18, "RESIZE_BILINEAR": 23, "DEQUANTIZE": 6, "Convolution2DTransposeBias": 32,
+    "CONV_2D": 3,
+    "HARD_SWISH": 117,
+    "DEPTHWISE_CONV_2D": 4,
+    "AVERAGE_POOL_2D": 1,
+    "LOGISTIC": 14,
+    "MUL": 18,
+    "RESIZE_BILINEAR": 23,
+    "DEQUANTIZE": 6,
+    "Convolution2DTransposeBias": 32,
 }
 
 

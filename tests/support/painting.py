@@ -11,9 +11,14 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import torch
 
+from dissectreport import plugins
 from dissectreport.analysis.assemble import vocabulary_table
 from dissectreport.analysis.results.painting import InsertionGain, Painting, UnitBrush
+from dissectreport.models.inverted import Inverted
+from dissectreport.networks.hooks import read
+from dissectreport.networks.latents import latents
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
 from dissectreport.report.html.assets import load_assets
@@ -32,11 +37,25 @@ TREE = tuple(range(0, 40, 2))
 REPAIR = (5, 6)
 
 
-def painting(segmenter: Segmenter) -> Painting:
-    """The generator, exported, with a brush of some units for two concepts."""
+def inverted_photo(folder: Path) -> Path:
+    """A latent with a residual in the painted layer, as `invert` writes them."""
+    generator = plugins.generator(MODEL)
+    z = latents(SEED, 40, 1, generator.latent_shape)
+    (output,) = read(generator, (LAYER,), z).values()
+    residual = output.std() * torch.randn(output.shape, generator=torch.Generator().manual_seed(3))
+    photo = torch.full((*generator.image_size, 3), 90, dtype=torch.uint8)
+    path = folder / "my house.safetensors"
+    Inverted(generator.name, generator.identity, z, {LAYER: residual}, photo).write(path)
+    return path
+
+
+def painting(segmenter: Segmenter, photos: tuple[Path, ...] = ()) -> Painting:
+    """The generator, exported, with a brush of some units for two concepts, and inverted photos in the gallery."""
     names = segmenter.vocabulary.names
     sky, tree, door = (names.index(name) for name in ("sky", "tree", "door"))
-    network = make_painting(Source(MODEL, SEGMENTER))(PaintRequest(LAYER, SEED, SAMPLES, (sky, tree)))
+    network = make_painting(Source(MODEL, SEGMENTER))(
+        PaintRequest(LAYER, SEED, SAMPLES, (sky, tree), tuple(map(str, photos)))
+    )
     return Painting(
         layer=LAYER,
         network=network,
