@@ -81,7 +81,7 @@ class Drawing(nn.Module):
         (
             Noise((3,), "uniform", low=-2, high=3),
             Noise((4,), "truncated", bound=2.5),
-            Noise((4,), "truncated", bound=6.0),
+            Noise((4,), "truncated", bound=3.3),
             Noise((5,), "sphere", scale=2),
             ClassLabels(7, "one-hot", only=(1, 4, 6)),
             ClassLabels(9),
@@ -101,7 +101,7 @@ def test_noise_and_labels_are_computed_in_the_file_as_in_torch() -> None:
     run = OnnxNetwork(export(Drawing(), {"latent": z[:1]}, names, "the inputs").content)
     for row in z:
         for ours, theirs in zip(run({"latent": row[None].numpy()}), Drawing()(row[None]), strict=True):
-            np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=2e-5)
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-4)
 
 
 class Scaled(nn.Module):
