@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 WHOLE = 32
 """Bits of weights that stay as they are."""
-BITS = (8, 10, 12, 16, WHOLE)
+BITS = (8, 10, 12, 13, 14, 16, WHOLE)
 """Bits of a weight, from the fewest on."""
 SMALLEST = 64
 """Weights of fewer numbers stay as they are."""
