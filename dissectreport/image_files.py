@@ -14,7 +14,9 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from dissectreport.files import opened
 
@@ -49,3 +51,36 @@ def formats() -> tuple[str, ...]:
     """The `FORMATS` that the installed Pillow can read."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def opened_pixels(source: Path | bytes) -> Iterator[Image.Image]:
+    """An image whose pixels have a known range; a ValueError for others."""
+    with opened_image(source) as image:
+        if image.mode in ("I", "F"):
+            raise ValueError("its pixels have 32 bits without a known range")
+        yield image
+
+
+def fitted(source: Path | bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(*size, 3) red, green and blue: rotated upright, on white, scaled to cover `size` and cropped at the centre.
+
+    Raises whatever Pillow raises for a damaged file.
+    """
+    height, width = size
+    with opened_pixels(source) as image:
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the size leaves the rest to the better filter.
+        image.draft(None, (2 * max(size), 2 * max(size)))
+        upright = ImageOps.exif_transpose(image)
+        return np.array(ImageOps.fit(rgb(upright), (width, height), Image.Resampling.LANCZOS))
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """The image with 8 bits of red, green and blue, on white where it is transparent."""
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), with_alpha).convert("RGB")

@@ -276,7 +276,7 @@ def _unknown(group: PluginGroup, name: str) -> DissectReportError:
             "run pip install -e . in its folder, or give an address, package.module:function"
         )
     if Path(name).expanduser().is_dir():
-        return UnknownName(f"no {group.kind} {name!r}: the folder has no config.json; give the file of weights in it")
+        return UnknownName(f"no {group.kind} {name!r}: the folder has no file of weights")
     return UnknownName.of(group.kind, name, known)
 
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import dissectreport
 from dissectreport import plugins
 from dissectreport.checkpoints.model_files import open_model_file
+from dissectreport.checkpoints.norms import plain_weights
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, WeightsError
 from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
@@ -348,7 +349,7 @@ def test_biggan_deep_of_seven_blocks(psi: float, numbers: list[float]) -> None:
         rows = tensors[f"{name}_orig"].flatten(1)
         v = torch.nn.functional.normalize(rows.T @ tensors[f"{name}_u"], dim=0)
         tensors |= {f"{name}_v": v, f"{name}_u": torch.nn.functional.normalize(rows @ v, dim=0)}
-    ours = biggan_deep.from_tensors(NetworkTensors(tensors, settings=settings), Sampling(psi))
+    ours = biggan_deep.from_tensors(NetworkTensors(plain_weights(tensors), settings=settings), Sampling(psi))
     assert numbers_of(ours) == pytest.approx(numbers, abs=2e-5)
 
 
@@ -537,7 +538,7 @@ def test_settings_that_do_not_fit_are_one_clear_line(file: str, settings: str, w
     ("name", "words"),
     [
         (str(FOLDER / "biggan_deep_hf" / "weights.bin"), "there is no such file"),
-        (str(FOLDER.parent), "the folder has no config.json"),
+        (str(FOLDER.parent), "the folder has no file of weights"),
         (f"{FOLDER / 'mine.toml'}:psi=0.5", "write psi=0.5 into"),
         ("planted:psi=0.5", "psi=0.5 are settings of checkpoints, and planted is none"),
     ],
@@ -556,7 +557,7 @@ def test_a_biggan_deep_needs_its_config(tmp_path: Path) -> None:
     for wrong, words in (
         ({"z_dim": "12"}, "gives z_dim = '12'"),
         ({"layers": [[1]]}, "layers that are no lists"),
-        ({"channel_width": 10**9}, r"gen_z\.weight_orig has shape \(1024, 24\); by its config"),
+        ({"channel_width": 10**9}, r"gen_z\.weight has shape \(1024, 24\); by its config"),
         ({"layers": [[True, 10**6, 1]]}, "blocks of other than 1 to 16 times"),
     ):
         (tmp_path / "config.json").write_text(json.dumps(config | wrong))

@@ -147,7 +147,10 @@ def test_a_network_is_computed_as_its_operations_are_defined(tmp_path: Path) -> 
 def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
     path = written(tmp_path / "network.tflite")
     content = path.read_bytes()
-    for wrong, words in ((b"no network", "is no TensorFlow Lite file"), (content[: len(content) // 2], "network.tflite")):
+    for wrong, words in (
+        (b"no network", "is no TensorFlow Lite file"),
+        (content[: len(content) // 2], "network.tflite"),
+    ):
         path.write_bytes(wrong)
         with pytest.raises(WeightsError, match=words) as refused:
             read_tflite(path)

@@ -9,6 +9,8 @@ from pathlib import Path
 from dissectreport import files
 from dissectreport.errors import WeightsError
 
+REMEDY = "give the file of weights itself"
+"""What a user can do about a file that cannot be read, unless the caller knows better."""
 HEAD = 512
 """Number of first bytes that `file_type` needs."""
 MARKUP = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
@@ -20,9 +22,9 @@ NOT_WEIGHTS = {
     "empty": "is empty",
     "page": "is a web page that was saved under this name",
     "pointer": "is a git-lfs pointer instead of the file: `git lfs pull` fetches the file",
-    "tar": "is a tar archive: unpack it, and give the file of weights in it",
-    "gzip": "is compressed with gzip: unpack it first",
-    "compressed": "is compressed: unpack it first",
+    "tar": "is a tar archive: unpack it",
+    "gzip": "is compressed with gzip: unpack it",
+    "compressed": "is compressed: unpack it",
     "keras": f"is a file of Keras (HDF5): {TENSORFLOW_EXPORT}",
     "onnx": "is an ONNX program, not only weights: give the file that the training program saved before its export",
     "tensorflow": f"is a part of a TensorFlow checkpoint: {TENSORFLOW_EXPORT}",

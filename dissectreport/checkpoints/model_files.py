@@ -6,25 +6,28 @@ opened.content["G_ema"]            # a PickledNetwork; in other files a table of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dissectreport.checkpoints.file_type import checked_file_type
+from dissectreport.checkpoints.file_type import REMEDY, checked_file_type
+from dissectreport.checkpoints.names import first_of
+from dissectreport.checkpoints.shards import parts_of
 from dissectreport.checkpoints.stylegan_pickles import is_stylegan_pickle, read_networks
-from dissectreport.checkpoints.weight_files import REMEDY, checked_sha256, read_checkpoint
+from dissectreport.checkpoints.weight_files import checked_sha256, read_checkpoint
 from dissectreport.errors import WeightsError
-from dissectreport.run.addresses import CONFIG
+from dissectreport.run.addresses import CONFIG, is_weights
 from dissectreport.structured import Malformed, read_json
 
-WEIGHTS = (
-    "pytorch_model.bin",
-    "model.safetensors",
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.bin",
+USUAL = re.compile(
+    r"(?P<before>.*?)(diffusion_pytorch_model|pytorch_model|model)"
+    r"(?P<variant>\.(?!safetensors|bin|index)\w+)?(-\d{5}-of-\d{5})?\.(safetensors|bin)(\.index(\.\w+)?\.json)?"
 )
-"""The files of weights that a folder with a config.json may have."""
+"""The names that libraries give to weights beside a config.json: whole, in parts, or in half precision."""
+INNER = ("vae", "first_stage_model", "generator")
+"""Folders within a pipeline that have a network of a known family."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +44,48 @@ class ModelFile:
 
 
 def open_model_file(path: Path, sha256: str = "", remedy: str = REMEDY) -> ModelFile:
-    """What a file holds, or a folder with a config.json; a WeightsError if it cannot be read.
+    """What a file holds, or a folder with weights; a WeightsError if it cannot be read.
 
     `sha256` is the file's expected SHA-256, or the first digits of it; '' if unknown.
     """
-    file = _weights_in(path) if path.is_dir() else path
+    file = weights_in(path) if path.is_dir() else path
     config = _config_beside(file)
-    if checked_file_type(file, remedy) == "pickle" and is_stylegan_pickle(file):
+    if not parts_of(file) and checked_file_type(file, remedy) == "pickle" and is_stylegan_pickle(file):
         digest = checked_sha256(file, sha256, remedy)
         return ModelFile(file, digest, read_networks(file, remedy), config)
     checkpoint = read_checkpoint(file, sha256, remedy)
     return ModelFile(file, checkpoint.sha256, checkpoint.content, config)
 
 
-def _weights_in(folder: Path) -> Path:
-    """The file of weights in a folder with a config.json."""
-    there = [folder / name for name in WEIGHTS if (folder / name).is_file()]
-    if not there:
-        raise WeightsError(f"the folder {folder} has none of {', '.join(WEIGHTS)}; give the file of weights itself")
-    return there[0]
+def weights_in(folder: Path) -> Path:
+    """The file of weights in a folder, or in that of the autoencoder of a pipeline.
+
+    Whole files come before parts, and full precision before half; a WeightsError lists what there is if it is not
+    clear which file is meant.
+    """
+    files = sorted(file for file in folder.iterdir() if file.is_file() and is_weights(file.name))
+    usual = {file: match for file in files if (match := USUAL.fullmatch(file.name))}
+    if usual:
+        return min(usual, key=lambda file: _rank(usual[file], file.name))
+    inner = [folder / name for name in INNER if (folder / name).is_dir()]
+    if len(files) == 1:
+        return files[0]
+    if not files and inner:
+        return weights_in(inner[0])
+    named = f"several files of weights ({first_of(file.name for file in files)})" if files else "no file of weights"
+    raise WeightsError(f"the folder {folder} has {named}; give the file of weights itself")
+
+
+def _rank(match: re.Match[str], name: str) -> tuple[bool, bool, bool, str]:
+    """What sorts full precision before half, whole files before parts, and safetensors before pickles."""
+    return match["variant"] is not None, "-of-" in name, ".safetensors" not in name, name
 
 
 def _config_beside(file: Path) -> Mapping[str, Any]:
     """The content of config.json, or of NAME-config.json where the weights are NAME-pytorch_model.bin."""
-    for name in WEIGHTS:
-        beside = file.with_name(file.name.replace(name, CONFIG))
-        if file.name.endswith(name) and beside.is_file():
-            return _read_config(beside)
-    return {}
+    match = USUAL.fullmatch(file.name)
+    beside = file.with_name(f"{match['before']}{CONFIG}") if match else None
+    return _read_config(beside) if beside is not None and beside.is_file() else {}
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

@@ -1,39 +1,48 @@
-"""Read the networks in a pickle of NVIDIA's PyTorch StyleGAN programs as data: nothing in the file is run.
+"""Read pickles as data: those of NVIDIA's PyTorch StyleGAN programs, and those of plain tables. Nothing is run.
 
     networks = read_networks(Path("ffhq.pkl"))
     networks["G_ema"].tensors["synthesis.b4.const"]
 
-Such a file has the source code of its networks, as text, and asks for a function that runs it. Here every name that a
-file may import stands in a table, with what is put in its place; a file that asks for anything else is refused, and
-the name is said.
+NVIDIA's files have the source code of their networks, as text, and ask for a function that runs it. Here every name
+that a file may import stands in a table, with what is put in its place; a file that asks for anything else is refused,
+and the name is said.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
-import math
 import pickle
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dissectreport.checkpoints.weight_files import REMEDY
+from dissectreport.checkpoints import plain_data
+from dissectreport.checkpoints.file_type import REMEDY
+from dissectreport.checkpoints.pickled_tensors import (
+    Foreign,
+    NumpyType,
+    PickledArray,
+    PickledStorage,
+    PickledTensor,
+    checked_tensor,
+    pickled_tensor,
+)
 from dissectreport.errors import WeightsError
 
 MARKS = (b"_reconstruct_persistent_obj", b"torch_utils.persistence", b"training_set_kwargs")
 """Bytes that such files have: the last at the beginning, even of one that was truncated."""
-NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-"""Types of numpy's numbers that a file may have."""
 MAX_MODULES = 20_000
 """Modules of a network; published ones have some hundreds."""
 MAX_DEPTH = 30
+MAX_TABLES = 6
+"""Tables and lists around networks, within each other."""
 STORAGES = "torch.storage._load_from_bytes"
 
 
@@ -46,10 +55,12 @@ class PickledNetwork:
     """The arguments that it was made with."""
     tensors: Mapping[str, Tensor]
     """By name, in the order of the original's state dict."""
+    inner: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The arguments of the networks in it, by what their tensors' names begin with, such as module."""
 
-
-class Foreign(Exception):
-    """A pickle asks for something that is not in the table."""
+    def settings_at(self, prefix: str) -> Mapping[str, Any]:
+        """The arguments of the network whose tensors' names begin with a prefix."""
+        return self.inner.get(prefix, {}) if prefix else self.settings
 
 
 class Persistent:
@@ -67,66 +78,14 @@ class Persistent:
         raise Foreign("an object of NVIDIA's programs whose state is set twice")
 
 
-class NumpyType:
-    """The type of numpy's numbers."""
-
-    def __init__(self, code: object = "", *_options: object) -> None:
-        if code not in NUMBERS:
-            raise Foreign(f"numpy's type {code!r}")
-        self.code, self.order = str(code), "<"
-
-    def __setstate__(self, state: object) -> None:
-        """Version, byte order, and more that only other types have."""
-        order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
-        if order not in ("<", ">", "|", "="):
-            raise Foreign(f"numpy's byte order {order!r}")
-        self.order = str(order)
-
-
-class Ignored:
-    """A value that no network needs, such as an array among its settings."""
-
-    def __init__(self, *_arguments: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        """Dropped."""
-
-
-@dataclass
-class PickledTensor:
-    """Where a tensor lies in its storage; checked when the tensor is made."""
-
-    storage: object
-    offset: object
-    shape: object
-    strides: object
-
-    def __setstate__(self, state: object) -> None:
-        """Refused: a tensor has all that it needs."""
-        raise Foreign("a tensor whose state is set")
-
-
-@dataclass
-class PickledStorage:
-    """The numbers of one tensor or of several."""
-
-    values: Tensor
-    """(elements,) of the storage's type."""
-
-    def __setstate__(self, state: object) -> None:
-        """Refused: a storage has all that it needs."""
-        raise Foreign("a storage whose state is set")
-
-
 def is_stylegan_pickle(path: Path) -> bool:
     """Whether the file has a mark of NVIDIA's PyTorch programs."""
     content = path.read_bytes()
     return any(mark in content for mark in MARKS)
 
 
-def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, PickledNetwork]:
-    """The networks of a file by their keys, such as G, D and G_ema.
+def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """The networks and tables of a file by their keys, such as G, D and G_ema.
 
     A WeightsError names an import that is not allowed, or says that the file is damaged.
     """
@@ -148,6 +107,17 @@ def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, PickledNetwork]
         raise WeightsError(f"{path} is damaged, or was truncated ({line}); {remedy}") from problem
 
 
+def read_plain(path: Path) -> object | None:
+    """The tables of tensors and arrays that `pickle.dump` wrote; None for what is not allowed or is damaged."""
+    content = path.read_bytes()
+    try:
+        return _content(_PlainReader(content).load(), len(content), 0)
+    except (MemoryError, WeightsError):
+        raise
+    except Exception:  # as above; the caller says what is wrong
+        return None
+
+
 class _Reader(pickle.Unpickler):
     """Unpickles with the table of allowed names alone."""
 
@@ -167,25 +137,42 @@ class _Reader(pickle.Unpickler):
         raise Foreign("an object outside the file")
 
 
+class _PlainReader(_Reader):
+    """Unpickles what programs keep beside weights as well, such as options and dates."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """What is put in the place of a name, or of data that no network needs."""
+        name = plain_data.current_name(f"{module_name}.{global_name}")
+        if name in self.table:
+            return self.table[name]
+        if name == "argparse.Namespace":
+            return type("Options", (argparse.Namespace,), {})
+        if plain_data.OPTIONS.fullmatch(name):
+            return plain_data.OptionsTable
+        if plain_data.SKIPPED.fullmatch(name):
+            return type("Skipped", (plain_data.Skipped,), {})
+        raise Foreign(name)
+
+
 def _table() -> dict[str, Any]:
     """What each allowed name stands for. Made anew for each file, so that no file can change what another one gets."""
     table: dict[str, Any] = {
         "torch_utils.persistence._reconstruct_persistent_obj": lambda meta: Persistent(meta),
         "dnnlib.util.EasyDict": type("Table", (dict,), {}),
         "collections.OrderedDict": OrderedDict,
-        "torch._utils._rebuild_tensor_v2": _tensor,
+        "torch._utils._rebuild_tensor_v2": pickled_tensor,
         "torch._utils._rebuild_parameter": lambda data, *_rest: data,
         STORAGES: _storage,
         "_codecs.encode": _encode,
         "numpy.dtype": type("Type", (NumpyType,), {}),
-        "numpy.ndarray": type("Array", (Ignored,), {}),
+        "numpy.ndarray": type("Array", (PickledArray,), {}),
     }
     for builtins in ("builtins", "__builtin__"):
         table[f"{builtins}.set"] = set
     for core in ("numpy.core", "numpy._core"):
         table[f"{core}.multiarray.scalar"] = _number
-        table[f"{core}.multiarray._reconstruct"] = lambda *_arguments: Ignored()
-        table[f"{core}.numeric._frombuffer"] = lambda *_arguments: Ignored()
+        table[f"{core}.multiarray._reconstruct"] = lambda *_arguments: PickledArray()
+        table[f"{core}.numeric._frombuffer"] = _array
     # Wrapped, because a file may set attributes of what it imports.
     return {name: value if isinstance(value, type) else _wrapped(value) for name, value in table.items()}
 
@@ -204,14 +191,13 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
 def _number(kind: object, content: object = b"") -> float | int | bool:
     if not isinstance(kind, NumpyType) or not isinstance(content, bytes):
         raise Foreign("a number of numpy without its type")
-    order: Any = kind.order
-    value: float | int | bool = np.frombuffer(content, np.dtype(kind.code).newbyteorder(order))[0].item()
+    value: float | int | bool = kind.numbers(content)[0].item()
     return value
 
 
-def _tensor(storage: object, offset: object, shape: object, strides: object, *_rest: object) -> PickledTensor:
-    """Where a tensor lies; what else the file says, such as hooks, is dropped."""
-    return PickledTensor(storage, offset, shape, strides)
+def _array(content: object = b"", kind: object = None, shape: object = (), order: object = "C") -> PickledArray:
+    """How protocol 5 stores an array."""
+    return PickledArray().fill(content, kind, shape, order)
 
 
 def _storage(content: object) -> PickledStorage:
@@ -232,27 +218,52 @@ def _storage(content: object) -> PickledStorage:
         raise Foreign(f"{STORAGES} of bytes that hold something else than numbers") from problem
 
 
-def _networks(value: object, size: int) -> dict[str, PickledNetwork]:
+def _networks(value: object, size: int) -> dict[str, Any]:
     """The networks of the whole file, or the only one."""
-    if isinstance(value, Persistent):
-        return {"": _network(value, size)}
-    if not isinstance(value, Mapping):
+    content = _content(value, size, 0)
+    if isinstance(content, PickledNetwork):
+        return {"": content}
+    if not isinstance(content, dict):
         raise WeightsError(f"it contains a {type(value).__name__} instead of a table of networks")
-    networks = {str(key): _network(part, size) for key, part in value.items() if isinstance(part, Persistent)}
-    if not networks:
-        raise WeightsError(f"there is no network in it; it has {', '.join(map(str, value)) or 'nothing'}")
-    return networks
+    if not _holds_weights(content):
+        raise WeightsError(f"there is no network in it; it has {', '.join(map(str, content)) or 'nothing'}")
+    return content
+
+
+def _content(value: object, size: int, depth: int) -> object:
+    """A value with networks and tensors in place of their records, and numbered tables in place of lists of such."""
+    if isinstance(value, Persistent):
+        return _network(value, size)
+    if isinstance(value, PickledTensor):
+        return checked_tensor(value, "a tensor")
+    if isinstance(value, PickledArray):
+        return value.tensor
+    if depth < MAX_TABLES and isinstance(value, Mapping):
+        return {str(key): _content(part, size, depth + 1) for key, part in value.items()}
+    if depth < MAX_TABLES and isinstance(value, list | tuple) and len(value) < MAX_MODULES:
+        parts = {str(number): _content(part, size, depth + 1) for number, part in enumerate(value)}
+        return parts if _holds_weights(parts) else value
+    return value
+
+
+def _holds_weights(content: Mapping[str, object]) -> bool:
+    """Whether there is a network or a tensor in a table, or in one within it."""
+    return any(
+        isinstance(part, PickledNetwork | Tensor) or (isinstance(part, dict) and _holds_weights(part))
+        for part in content.values()
+    )
 
 
 def _network(record: Persistent, size: int) -> PickledNetwork:
     tensors: dict[str, Tensor] = {}
     elements = 0
-    for name, value in _tensors(record, "", 0, [0]):
+    inner: dict[str, Mapping[str, Any]] = {}
+    for name, value in _tensors(record, "", 0, [0], inner):
         tensors[name], elements = value, elements + value.numel()
         # No two tensors share their numbers, so there cannot be more of them than bytes in the file.
         if elements > size:
             raise WeightsError("its tensors have more elements than the file has bytes")
-    return PickledNetwork(str(record.class_name), _settings(record), tensors)
+    return PickledNetwork(str(record.class_name), inner.pop("", {}), tensors, inner)
 
 
 def _settings(record: Persistent) -> dict[str, Any]:
@@ -269,24 +280,30 @@ def _plain(table: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _tensors(record: Persistent, prefix: str, depth: int, seen: list[int]) -> Iterator[tuple[str, Tensor]]:
-    """The parameters, buffers and inner modules of a module, in the order of a state dict."""
+def _tensors(
+    record: Persistent, prefix: str, depth: int, seen: list[int], settings: dict[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, Tensor]]:
+    """The parameters, buffers and inner modules of a module, in the order of a state dict.
+
+    The arguments of each module go into `settings`, by its prefix.
+    """
     seen[0] += 1
     if depth > MAX_DEPTH or seen[0] > MAX_MODULES:
         raise WeightsError("its modules lie too deep, or are too many")
     assert isinstance(record.state, dict), "checked when the object was made"
     state: dict[str, Any] = record.state
+    settings[prefix] = _settings(record)
     temporary = state.get("_non_persistent_buffers_set") or ()
     for table in ("_parameters", "_buffers"):
         for name, value in _items(state, table):
             if value is not None and not (table == "_buffers" and name in temporary):
-                yield prefix + name, _checked(value, prefix + name)
+                yield prefix + name, checked_tensor(value, prefix + name)
     for name, module in _items(state, "_modules"):
         if module is None:
             continue
         if not isinstance(module, Persistent):
             raise WeightsError(f"its part {prefix + name} is a {type(module).__name__} instead of a module")
-        yield from _tensors(module, f"{prefix}{name}.", depth + 1, seen)
+        yield from _tensors(module, f"{prefix}{name}.", depth + 1, seen, settings)
 
 
 def _items(state: dict[str, Any], table: str) -> list[tuple[str, Any]]:
@@ -294,27 +311,3 @@ def _items(state: dict[str, Any], table: str) -> list[tuple[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise WeightsError(f"{table} of a module is no table")
     return list(value.items())
-
-
-def _checked(value: object, name: str) -> Tensor:
-    """The tensor, if it lies within its storage and does not repeat its numbers."""
-    if not isinstance(value, PickledTensor) or not isinstance(value.storage, PickledStorage):
-        raise WeightsError(f"{name} is a {type(value).__name__} instead of a tensor")
-    offset, shape, strides = value.offset, value.shape, value.strides
-    whole = _whole_numbers(shape), _whole_numbers(strides)
-    if not all(whole) or not _whole_numbers((offset,)) or len(shape) != len(strides):  # type: ignore[arg-type]
-        raise WeightsError(f"{name} has a shape or strides that are no whole numbers")
-    assert isinstance(shape, tuple), "checked above"
-    assert isinstance(strides, tuple), "checked above"
-    assert isinstance(offset, int), "checked above"
-    elements = value.storage.values.numel()
-    last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
-    count = math.prod(shape)
-    if count and (count > elements or last >= elements):
-        raise WeightsError(f"{name} of shape {shape} lies outside its {elements} numbers")
-    return value.storage.values.as_strided(shape, strides, offset).clone()
-
-
-def _whole_numbers(values: object) -> bool:
-    """Whether this is a tuple of whole numbers of at least 0."""
-    return isinstance(values, tuple) and all(type(number) is int and number >= 0 for number in values)

@@ -9,10 +9,11 @@ file that cannot be read raises a WeightsError of one line.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dissectreport import files
-from dissectreport.checkpoints import pickles, plain_data
-from dissectreport.checkpoints.file_type import checked_file_type
+from dissectreport.checkpoints import pickles, plain_data, programs, shards, stylegan_pickles
+from dissectreport.checkpoints.file_type import HEAD, REMEDY, checked_file_type
 from dissectreport.checkpoints.names import shown
 from dissectreport.errors import WeightsError
 from dissectreport.structured import read_json
 
-REMEDY = "give the file of weights itself"
-"""What a user can do about a file that cannot be read, unless the caller knows better."""
 STATE_DICT = "in the program that wrote it, torch.save(network.state_dict(), 'weights.pth') writes the weights alone"
 TENSORFLOW = ("dnnlib.tflib.", "tfutil.")
 NVIDIA = ("torch_utils.persistence.", "training.networks", "dnnlib.")
 LARGEST_PICKLE = 1 << 26
 """The bytes of a pickle that are inspected to explain a failure, and the size of the largest one in an archive."""
+BY_TORCH = bytes.fromhex("6cfc9c46f9206aa85019")
+"""The number with which files of torch.save before 1.6 begin."""
 SMALL, RATIO = 1_000_000_000, 20
 """A file may hold this many bytes, or this many times its size, when it is unpacked."""
 
@@ -62,6 +63,9 @@ def read_checkpoint(path: Path, sha256: str = "", remedy: str = REMEDY) -> Check
     `sha256` is its expected SHA-256, or the first digits of it; '' if unknown. A WeightsError about a damaged or wrong
     file ends with `remedy`.
     """
+    parts = shards.parts_of(path)
+    if parts:
+        return _joined(path, parts, sha256, remedy)
     kind = checked_file_type(path, remedy)
     digest = checked_sha256(path, sha256, remedy) if sha256 else ""
     if path.suffix == ".safetensors" and kind != "safetensors":
@@ -74,6 +78,22 @@ def read_checkpoint(path: Path, sha256: str = "", remedy: str = REMEDY) -> Check
         why = "it needs more memory than there is" if isinstance(problem, MemoryError) else problem.strerror
         raise WeightsError(f"{path} cannot be read: {why}; {remedy}") from problem
     return Checkpoint(path, digest or checked_sha256(path, "", remedy), _as_table(path, content))
+
+
+def _joined(path: Path, parts: Sequence[Path], sha256: str, remedy: str) -> Checkpoint:
+    """The content of weights that lie in several files; their SHA-256 is that of the files' digests in a row."""
+    content: dict[str, Any] = {}
+    digests = []
+    for part in parts:
+        kind = checked_file_type(part, remedy)
+        if kind not in READERS:
+            raise WeightsError(f"{part} has no format that can be read; {remedy}")
+        content |= _as_table(part, READERS[kind](part, remedy))
+        digests.append(checked_sha256(part, "", remedy))
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    if not digest.startswith(sha256.lower()):
+        raise WeightsError(f"the parts of {path} are not those that its card describes; {remedy}")
+    return Checkpoint(path, digest, content)
 
 
 def checked_sha256(path: Path, expected: str, remedy: str) -> str:
@@ -159,18 +179,22 @@ def _zip(path: Path, remedy: str) -> object:
     if names and all(name.endswith(".npy") for name in names):
         return _arrays(path, remedy)
     if "constants.pkl" in inner:
-        raise WeightsError(
-            f"{path} contains a program (TorchScript), which is not run; if you trust it, "
-            f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pth') writes the weights alone"
-        )
+        return _program(path, remedy, programs.tensors_of_script)
     if "archive_format" in inner or "serialized_exported_program.json" in inner:
-        raise WeightsError(
-            f"{path} contains a program (torch.export), which is not run; if you trust it, "
-            f"torch.save(torch.export.load({path.name!r}).state_dict, 'weights.pth') writes the weights alone"
-        )
+        return _program(path, remedy, programs.tensors_of_export)
     if "data.pkl" in inner:
         return _saved_by_torch(path, remedy, lambda: _entry(path, "data.pkl"))
     raise WeightsError(f"{path} is a zip archive of other files: unpack it, and give the file of weights in it")
+
+
+def _program(path: Path, remedy: str, read: Callable[[Path], dict[str, Tensor]]) -> object:
+    """The weights beside a program, which is not run."""
+    try:
+        return read(path)
+    except (MemoryError, WeightsError):
+        raise
+    except Exception as problem:  # A damaged archive raises errors of many types.
+        raise WeightsError(f"{path} is damaged, or was truncated ({shown(str(problem))}); {remedy}") from problem
 
 
 def _entries(path: Path, remedy: str) -> list[str]:
@@ -199,6 +223,10 @@ def _entry(path: Path, name: str) -> bytes:
 
 
 def _pickle(path: Path, remedy: str) -> object:
+    head = _beginning(path)
+    plain = stylegan_pickles.read_plain(path) if BY_TORCH not in head[:HEAD] else None
+    if plain is not None:
+        return plain
     return _saved_by_torch(path, remedy, lambda: _beginning(path))
 
 

@@ -23,12 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport import structured
+from dissectreport.checkpoints import reporting
+from dissectreport.checkpoints.file_type import REMEDY
 from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.checkpoints.names import StateDict
-from dissectreport.checkpoints.parts import Place
+from dissectreport.checkpoints.parts import Place, places_of
 from dissectreport.checkpoints.state_dicts import load_exactly, load_from, select_tensors
-from dissectreport.checkpoints.weight_files import REMEDY, read_checkpoint
-from dissectreport.errors import BadOption, ModelError, UnknownName, WeightsError, answered
+from dissectreport.checkpoints.weight_files import read_checkpoint
+from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError, answered
 from dissectreport.files import sha256
 from dissectreport.models.families.base import FamilyNetwork, Sampling
 from dissectreport.models.families.recognition import FAMILIES, OpenedNetwork, find, open_found
@@ -39,8 +41,11 @@ from dissectreport.models.layers import default_layers, measurable_layers, why_n
 from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
 from dissectreport.models.outputs import OutputFormat
 from dissectreport.models.own_code import check_parts, checked_network, has_sizes
+from dissectreport.models.proposals import latent_line, output_line
 from dissectreport.networks.hooks import ModuleTrace, trace_modules
 from dissectreport.networks.latents import latents
+from dissectreport.run.addresses import quoted_path
+from dissectreport.segmenters import masks
 
 KEYS = {
     "name": "the model's name on pages; by default the file's name",
@@ -61,6 +66,7 @@ KEYS = {
     "output": "{ take = …, range = [black, white], channels = [red, green, blue] }",
     "layers": "the layers that a build measures by default",
     "segmenter": "the segmenter that a build uses by default",
+    "masks": "a folder of masks, in place of a segmenter; or { folder = …, images = …, names = … }",
     "reference": "a folder of real images",
     "images": "{ folder = …, size = [height, width], mean = …, std = … } for a network that takes images; "
     "with output, it redraws them",
@@ -69,6 +75,7 @@ KEYS = {
 SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")
 IMAGES_KEYS = ("folder", "size", "mean", "std")
 OUTPUT_KEYS = ("take", "range", "channels")
+MASK_KEYS = ("folder", "images", "names")
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,13 @@ def read_description(path: Path) -> Description:
     return description
 
 
+def _say_average(content: Mapping[str, Any], network: nn.Module, given: Place) -> None:
+    """Say that a file has the moving average of the network that is read from it, if another part was named."""
+    places = [] if given.averaged else places_of(content, network.state_dict(keep_vars=True))
+    if places and places[0].averaged:
+        reporting.say(f"the weights have a moving average too, which makes better images: set {places[0]}")
+
+
 @dataclass(frozen=True)
 class NetworkBuilder:
     """Makes the network that a file describes, with its weights or with random ones."""
@@ -200,6 +214,7 @@ class NetworkBuilder:
         network = self.without_weights()
         if len(contents) == 1 and not self.weights[0].prefix:
             load_from(network, contents[0], place, type(network).__name__, ignore)
+            _say_average(contents[0], network, place)
         else:
             joined = self._joined([select_tensors(content, place.part, place.prefix) for content in contents])
             load_exactly(network, joined, type(network).__name__, ignore)
@@ -324,16 +339,14 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
             f'an {known.title} redraws photographs; add images = {{ folder = "photos", size = [256, 256] }}'
         )
     own = not {"latent", "inputs"} & set(description.content)
+    if own and known is None:
+        _check_latent(description, network)
     inputs = known.inputs if known and known.inputs and own else inputs_of(description)
     output = known.output if known and "output" not in description.content else output_of(description)
-    z = latents(0, 0, 2, inputs.latent_shape)
-    who = (
-        f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); "
-        "describe in latent or inputs what it takes"
-    )
-    modules, images = answered(ModelError, who, lambda: trace_modules(NetworkCall(network, inputs, output), z))
+    modules, images = _traced(description, network, inputs, output)
     check_parts(network, modules)
     size = (int(images.shape[2]), int(images.shape[3]))
+    labelled = labelled_samples(description)
     units, default = measurable_layers(modules), default_layers(modules, size)
     if known and isinstance(network, FamilyNetwork):
         units, default = known.layers, known.default_layers
@@ -343,13 +356,42 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
         image_size=size,
         layers=units,
         default_layers=described_layers(description, modules) or default,
-        reinitialise=builder.reinitialise,
+        # Masks are of this network's samples; there are none of an untrained one.
+        reinitialise=None if labelled else builder.reinitialise,
+        max_samples=labelled,
         reference=description.file("reference"),
         facts={"inputs": inputs.describe(), **recognised_facts(known), **facts_of(description)},
         code=builder.code_digest(),
         inputs=inputs,
         output=output,
     )
+
+
+def _check_latent(description: Description, network: nn.Module) -> None:
+    """Raise a BadOption with the line that a description without a latent needs, if it can be inferred."""
+    line = latent_line(network)
+    if line:
+        raise description.problem(f"describe what the network takes; set {line}")
+
+
+def _traced(
+    description: Description, network: nn.Module, inputs: Inputs, output: OutputFormat
+) -> tuple[tuple[ModuleTrace, ...], Tensor]:
+    """The parts of a network that run on two latents, and its images; an error says which line would do."""
+    z = latents(0, 0, 2, inputs.latent_shape)
+    call = NetworkCall(network, inputs, output)
+    try:
+        return trace_modules(call, z)
+    except DissectReportError as problem:
+        positional, keywords = inputs.arguments_from(z)
+        returned = answered(ModelError, description.path.name, lambda: network(*positional, **keywords))
+        line = output_line(returned)
+        raise type(problem)(f"{problem}; set {line}" if line else str(problem)) from problem
+    except (Exception, SystemExit):  # a user's network may fail in any way
+        line = latent_line(network)
+        advice = f"set {line}" if line else "describe in latent or inputs what it takes"
+        who = f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); {advice}"
+        return answered(ModelError, who, lambda: trace_modules(call, z))
 
 
 def image_model(description: Description, builder: NetworkBuilder, network: nn.Module) -> FolderImageModel:
@@ -432,10 +474,37 @@ def sampling_of(description: Description) -> Sampling:
 
 def facts_of(description: Description) -> dict[str, Any]:
     """The facts for the report, as plain JSON values."""
-    segmenter = relative_to(description.path.parent, description.text("segmenter"))
+    segmenter = masks_of(description) or relative_to(description.path.parent, description.text("segmenter"))
     named = {"family": description.text("family"), "segmenter": segmenter}
     facts: dict[str, Any] = structured.parse_json(json.dumps(description.table("facts"), default=str))
     return {key: value for key, value in named.items() if value} | facts
+
+
+def masks_of(description: Description) -> str:
+    """The segmenter of the masks that the file names; '' for none."""
+    given = description.content.get("masks")
+    if given is None:
+        return ""
+    if "segmenter" in description.content:
+        raise description.problem("masks take the place of a segmenter; remove one of them")
+    table = {"folder": given} if isinstance(given, str) else given
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise description.problem(f"masks must be a folder, or {{ folder = …, images = …, names = … }}, not {given!r}")
+    description.check_keys(table, MASK_KEYS, "of masks ")
+    if "folder" not in table:
+        raise description.problem("masks needs a folder")
+    images = description.table("images").get("folder")
+    own = {"images": images, **table} if isinstance(images, str) else table
+    places = {key: description.path.parent / Path(own[key]).expanduser() for key in MASK_KEYS if key in own}
+    paths = {key: quoted_path(place, safe="/") for key, place in places.items()}
+    settings = [f"{key}={path}" for key, path in paths.items() if key != "folder"]
+    return ",".join([f"masks:{paths['folder']}", *settings])
+
+
+def labelled_samples(description: Description) -> int | None:
+    """How many samples of a generator somebody labelled; None where it has a segmenter."""
+    name = masks_of(description)
+    return len(masks.load(name.partition(":")[2]).layout.entries) if name else None
 
 
 def relative_to(folder: Path, segmenter: str) -> str:

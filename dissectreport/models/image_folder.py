@@ -19,7 +19,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,12 +27,12 @@ from typing import Any, TypeVar
 import numpy as np
 import PIL
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from dissectreport.errors import FolderError, counted
 from dissectreport.files import sha256
-from dissectreport.image_files import opened_image
+from dissectreport.image_files import fitted, opened_pixels
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif")
 """Endings of the names of images, in upper or lower case."""
@@ -342,7 +341,7 @@ def _comparable(name: str) -> str:
 
 def read_header(path: Path) -> Header:
     """Height and width of an image, without its pixels; raises whatever Pillow raises for a damaged file."""
-    with _open(path) as image:
+    with opened_pixels(path) as image:
         width, height = image.size
         # For a PNG without EXIF data, getexif() decodes the whole image. The size of a TIFF is that after rotation.
         rotated = "exif" in image.info and image.getexif().get(_ORIENTATION) in _ROTATED
@@ -359,33 +358,7 @@ def read_image(path: Path, size: tuple[int, int]) -> Tensor:
 
     Raises whatever Pillow raises for a damaged file.
     """
-    height, width = size
-    with _open(path) as image:
-        # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the size leaves the rest to the better filter.
-        image.draft(None, (2 * max(size), 2 * max(size)))
-        upright = ImageOps.exif_transpose(image)
-        fitted = ImageOps.fit(rgb(upright), (width, height), Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.array(fitted))
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
-
-
-def rgb(image: Image.Image) -> Image.Image:
-    """The image with 8 bits of red, green and blue, on white where it is transparent."""
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    with_alpha = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), with_alpha).convert("RGB")
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Image.Image]:
-    with opened_image(path) as image:
-        if image.mode in ("I", "F"):
-            raise ValueError("its pixels have 32 bits without a known range")
-        yield image
+    return torch.from_numpy(fitted(path, size)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def reason(problem: Exception) -> str:

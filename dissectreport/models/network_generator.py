@@ -81,6 +81,8 @@ class NetworkGenerator:
     """What the network is called with; None for one standard normal latent of `latent_shape`."""
     output: OutputFormat = OUTPUT
     """How to get images from what the network returns."""
+    max_samples: int | None = None
+    """The number of samples, where only the first ones were labelled by hand; None without a limit."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", uncompiled(self.module))

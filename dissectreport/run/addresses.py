@@ -23,8 +23,12 @@ DIRECTIONS = "directions="
 DESCRIPTION = ".toml"
 """The end of the name of a file that describes a model."""
 CODE = ".py"
-CHECKPOINTS = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".safetensors", ".npz", ".ckpt", ".tar")
+CHECKPOINTS = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".safetensors", ".npz", ".ckpt", ".tar", ".pt2")
 """Ends of the names of files of weights."""
+INDEX = ".index."
+"""A part of the names of lists of files of weights."""
+AUTOENCODER = "vae"
+"""The folder of the autoencoder within that of a pipeline."""
 CONFIG = "config.json"
 """The file that makes a folder a checkpoint."""
 SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|directions)=[^:/\\]*)")
@@ -99,9 +103,9 @@ def split_directions(model: str) -> tuple[str, tuple[tuple[str, Path], ...]]:
     )
 
 
-def quoted_path(path: Path) -> str:
-    """A path as the value of a setting, without the characters that separate settings."""
-    return quote(os.fsencode(path), safe="")
+def quoted_path(path: Path, safe: str = "") -> str:
+    """A path as the value of a setting, without the characters that separate settings, except those in `safe`."""
+    return quote(os.fsencode(path), safe=safe)
 
 
 def unquoted_path(value: str) -> Path:
@@ -113,15 +117,31 @@ def unquoted_path(value: str) -> Path:
     return Path(unquote(value, errors="surrogateescape"))
 
 
+def is_weights(name: str) -> bool:
+    """Whether a file's name is that of weights, or of a list of files of weights.
+
+    >>> is_weights("ffhq.pkl"), is_weights("model.safetensors.index.json"), is_weights("config.json")
+    (True, True, False)
+    """
+    return name.lower().endswith(CHECKPOINTS) or (name.endswith(".json") and INDEX in name)
+
+
 def checkpoint_of(model: str) -> Path | None:
     """The file or folder of weights that a name refers to; None if it is another kind of name.
 
-    A file counts by the end of its name, or if it is there; a folder counts if it is there and has a config.json.
+    A file counts by the end of its name, or if it is there; a folder counts if it has a file of weights.
     """
     name, _ = split_settings(model)
     path = Path(name).expanduser()
     if name.endswith((DESCRIPTION, CODE)) or path.is_dir():
-        return path if (path / CONFIG).is_file() else None
+        return path if _has_weights(path) or _has_weights(path / AUTOENCODER) else None
     if name.lower().endswith(CHECKPOINTS):
         return path
     return path if (os.sep in name or path.suffix) and path.is_file() else None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether there is a config.json or a file of weights in a folder."""
+    if not folder.is_dir():
+        return False
+    return (folder / CONFIG).is_file() or any(is_weights(file.name) for file in folder.iterdir())

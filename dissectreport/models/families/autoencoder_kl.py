@@ -26,6 +26,8 @@ from dissectreport.models.families.base import NetworkTensors, Sampling, size_of
 
 MARK = "decoder.mid_block.resnets.0.conv1.weight"
 """The tensor by which the family is recognised."""
+OTHER_MARK = "decoder.mid.block_1.conv1.weight"
+"""The same tensor in files of the original program."""
 CONFIG = "config"
 """The key of the content of config.json in the settings of a network."""
 GROUPS = 32
@@ -33,6 +35,19 @@ GROUPS = 32
 EPSILON = 1e-6
 OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Names in attention layers of files before 2023."""
+
+ORIGINAL_NAMES = (
+    (r"^encoder\.down\.(\d+)\.", r"encoder.down_blocks.\1."),
+    (r"(_blocks\.\d+\.)block\.", r"\1resnets."),
+    (r"(_blocks\.\d+\.)downsample\.", r"\1downsamplers.0."),
+    (r"(_blocks\.\d+\.)upsample\.", r"\1upsamplers.0."),
+    (r"\.nin_shortcut\.", r".conv_shortcut."),
+    (r"^((?:en|de)coder)\.norm_out\.", r"\1.conv_norm_out."),
+    (r"\.mid\.attn_1\.norm\.", r".mid_block.attentions.0.group_norm."),
+    (r"\.mid\.attn_1\.([qkv])\.", r".mid_block.attentions.0.to_\1."),
+    (r"\.mid\.attn_1\.proj_out\.", r".mid_block.attentions.0.to_out.0."),
+)
+"""Names of the original program (CompVis), and those of diffusers."""
 
 
 @dataclass(frozen=True)
@@ -267,13 +282,30 @@ def from_tensors(network: NetworkTensors, sampling: Sampling) -> AutoencoderKL:
 
 def modern(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors by today's names of attention layers, with their 1x1 convolutions as matrices."""
+    blocks = _count(tensors, r"decoder\.up\.(\d+)\.")
     renamed = {}
-    for name, value in tensors.items():
+    for original, value in tensors.items():
+        name = diffusers_name(original, blocks)
         found = re.fullmatch(r"(.+\.attentions\.\d+\.)(query|key|value|proj_attn)(\.(?:weight|bias))", name)
         whole = f"{found[1]}{OLD_NAMES[found[2]]}{found[3]}" if found else name
         square = ".attentions." in whole and value.ndim == 4
         renamed[whole] = value.flatten(1) if square else value
     return renamed
+
+
+def diffusers_name(name: str, blocks: int) -> str:
+    """The name in diffusers of a tensor of the original program, whose decoder counts its blocks from the image.
+
+    >>> diffusers_name("decoder.up.3.block.0.nin_shortcut.weight", 4), diffusers_name("encoder.mid.attn_1.q.bias", 4)
+    ('decoder.up_blocks.0.resnets.0.conv_shortcut.weight', 'encoder.mid_block.attentions.0.to_q.bias')
+    """
+    if found := re.match(r"decoder\.up\.(\d+)\.", name):
+        name = f"decoder.up_blocks.{blocks - 1 - int(found[1])}.{name[found.end() :]}"
+    if found := re.match(r"(.+\.)mid\.block_([12])\.", name):
+        name = f"{found[1]}mid_block.resnets.{int(found[2]) - 1}.{name[found.end() :]}"
+    for pattern, new in ORIGINAL_NAMES:
+        name = re.sub(pattern, new, name)
+    return name
 
 
 def structure_of(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> KLStructure:

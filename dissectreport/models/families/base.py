@@ -56,6 +56,8 @@ class NetworkTensors:
     """What all names began with in the file."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings with which the network was made, as far as the file has them."""
+    others: str = ""
+    """What shows that the file's network is more than these tensors; '' if nothing does."""
 
 
 class FamilyNetwork(nn.Module):
@@ -161,7 +163,7 @@ Family = TypeVar("Family", bound=FamilyNetwork)
 
 def _mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """The first tensor that does not fit, and the number of others; '' if all do."""
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems = [_missing(name, tensors) for name in expected if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in expected]
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
@@ -170,6 +172,13 @@ def _mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
     ]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{problems[0]}{more}" if problems else ""
+
+
+def _missing(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """That a tensor is missing, or that it has a norm without all that it is computed from."""
+    if f"{name}_orig" in tensors:
+        return f"{name}_orig has no fitting {name}_u and {name}_v, so its spectral norm is unknown"
+    return f"{name} is missing"
 
 
 def evenly(names: Iterable[str], limit: int = MAX_DEFAULT) -> tuple[str, ...]:
@@ -185,8 +194,10 @@ def size_of(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, .
     if name not in tensors:
         raise WeightsError(f"{name} is missing")
     shape = tuple(tensors[name].shape)
-    if len(shape) != axes or not math.prod(shape):
+    if len(shape) != axes:
         raise WeightsError(f"{name} has shape {shape}; it should have {axes} axes")
+    if not math.prod(shape):
+        raise WeightsError(f"{name} has shape {shape}, so it is empty")
     return shape
 
 

@@ -256,13 +256,22 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> BigGAN:
         raise WeightsError(
             "this is ajbrock's deep variant of BigGAN, which is not supported; describe it in a TOML file"
         )
-    if "shared.weight" not in tensors:
-        raise WeightsError("this BigGAN has no shared class embedding (shared.weight), which is not supported")
+    tensors = with_shared_embedding(tensors)
     folded = fold_power_iteration(tensors)
     folded["shared.weight"] = folded["shared.weight"].T
     network = BigGAN(structure_of(tensors, found.settings.get("epsilon", BigGANStructure.epsilon)), sampling)
     network.take(folded)
     return network.eval()
+
+
+def with_shared_embedding(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with the labels themselves as class embedding where each norm has a table of gains by class."""
+    table = tensors.get("blocks.0.0.bn1.gain.weight")
+    if "shared.weight" in tensors or table is None or table.ndim != 2:
+        return dict(tensors)
+    tables = re.compile(r"blocks\.\d+\.0\.bn\d\.(gain|bias)\.weight")
+    turned = {name: value.T if tables.fullmatch(name) and value.ndim == 2 else value for name, value in tensors.items()}
+    return {"shared.weight": torch.eye(len(table)), **turned}
 
 
 def with_usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -211,7 +211,9 @@ class BigGANDeep(TruncatedLatents):
         return evenly(f"layers.{number}" for number in last)
 
     def details(self) -> tuple[str, ...]:
-        """Where attention is."""
+        """Where attention is, if it is anywhere."""
+        if not 0 <= self.structure.attention < len(self.structure.blocks):
+            return ()
         size = 4 * 2 ** sum(up for up, _, _ in self.structure.blocks[: self.structure.attention])
         return (f"attention at {size} px",)
 
@@ -241,24 +243,8 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> BigGANDeep:
     structure = structure_of(found)
     _check_sizes(found.tensors, structure)
     network = BigGANDeep(structure, sampling)
-    network.take(fold_spectral_norm(found.tensors))
+    network.take(found.tensors)
     return network.eval()
-
-
-def fold_spectral_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights divided by their spectral norm, as the stored vectors u and v give it."""
-    folded = {}
-    for name, value in tensors.items():
-        stem = name.removesuffix("_orig")
-        if stem != name:
-            u, v = tensors.get(f"{stem}_u"), tensors.get(f"{stem}_v")
-            rows = value.float().flatten(1)
-            if u is None or v is None or (u.numel(), v.numel()) != tuple(rows.shape):
-                raise WeightsError(f"{name} has no fitting {stem}_u and {stem}_v, so its spectral norm is unknown")
-            folded[stem] = value.float() / (u.float().flatten() @ rows @ v.float().flatten())
-        elif not name.endswith(("weight_u", "weight_v")):
-            folded[name] = value
-    return folded
 
 
 def structure_of(found: NetworkTensors) -> DeepStructure:
@@ -287,7 +273,7 @@ def _check_sizes(tensors: Mapping[str, Tensor], structure: DeepStructure) -> Non
     """Raise a WeightsError where config.json tells of a larger network, before it takes memory."""
     expected = {
         "embeddings.weight": (structure.embedding, structure.classes),
-        "generator.gen_z.weight_orig": (16 * START * structure.width, structure.condition),
+        "generator.gen_z.weight": (16 * START * structure.width, structure.condition),
         MARK: (structure.statistics, structure.blocks[-1][2] * structure.width),
     }
     for name, shape in expected.items():

@@ -26,6 +26,9 @@ from dissectreport.models.families.base import DEFAULT_SAMPLING, FamilyNetwork, 
 
 MARK = "main.0.weight"
 """The tensor by which the family is recognised, if the others fit."""
+BARE_MARK = "0.weight"
+"""The same where the sequence has another name, or none."""
+SEQUENCE = "main."
 NAME = re.compile(r"main\.(\d{1,3})\.(weight|bias|running_mean|running_var|num_batches_tracked)")
 CLASSES = "classes"
 """The key of the number of classes in the settings of a network; shapes do not tell it from the latent."""
@@ -99,6 +102,16 @@ def convolutions(tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
     found = {int(match[1]): value for name, value in tensors.items() if (match := NAME.fullmatch(name))}
     weights = {number: tensors.get(f"main.{number}.weight") for number in sorted(found)}
     return {number: weight for number, weight in weights.items() if weight is not None and weight.ndim == 4}
+
+
+def with_usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a sequence, with its usual name where they have none.
+
+    >>> list(with_usual_names({"0.weight": torch.zeros(1), "1.bias": torch.zeros(1)}))
+    ['main.0.weight', 'main.1.bias']
+    """
+    bare = all(name[0].isdigit() for name in tensors)
+    return {f"{SEQUENCE}{name}" if bare else name: value for name, value in tensors.items()}
 
 
 def fits(tensors: Mapping[str, Tensor]) -> bool:

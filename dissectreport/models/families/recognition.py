@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from dissectreport.checkpoints.averages import named_averages
 from dissectreport.checkpoints.model_files import ModelFile, open_model_file
-from dissectreport.checkpoints.names import first_of, unwrapped
-from dissectreport.checkpoints.parts import Place, contents, is_optimizer, state_dicts
+from dissectreport.checkpoints.names import UNUSED, first_of, unwrapped
+from dissectreport.checkpoints.norms import plain_weights
+from dissectreport.checkpoints.parts import Place, contents, is_optimizer, other_kind, state_dicts
 from dissectreport.checkpoints.plain_data import as_tensor
-from dissectreport.checkpoints.state_dicts import channels_last
+from dissectreport.checkpoints.state_dicts import channels_last, matches
 from dissectreport.checkpoints.stylegan_pickles import PickledNetwork
 from dissectreport.errors import WeightsError
 from dissectreport.models import proggan_names, proggan_variants, published
@@ -70,6 +73,10 @@ class Family:
     """None for Progressive GANs, which have their own module."""
     fits: Callable[[Mapping[str, Tensor]], bool] = bool
     """Whether tensors belong to the family, where the mark alone does not tell it."""
+    beside: re.Pattern[str] | None = None
+    """Names of tensors that training programs keep beside those of the network."""
+    renamed: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """The tensors by the family's own names, where other programs have others."""
 
 
 STYLEGAN_MAPPING = r"mapping\.(w_avg|(fc\d+|embed)\.(weight|bias))"
@@ -127,12 +134,13 @@ FAMILIES: Mapping[str, Family] = {
         Family(
             "autoencoder-kl",
             autoencoder_kl.AutoencoderKL.title,
-            (autoencoder_kl.MARK,),
+            (autoencoder_kl.MARK, autoencoder_kl.OTHER_MARK),
             re.compile(
-                r"(encoder|decoder)\.(conv_in|conv_norm_out|conv_out|mid_block|down_blocks|up_blocks)\..*|"
+                r"(encoder|decoder)\.(conv_in|conv_norm_out|norm_out|conv_out|mid_block|mid|(down|up)(_blocks)?)\..*|"
                 r"(post_)?quant_conv\.(weight|bias)"
             ),
             autoencoder_kl.from_tensors,
+            beside=re.compile(r"(loss|model_ema|model|discriminator)\..*"),
         ),
         Family(
             "autoencoder-tiny",
@@ -144,10 +152,11 @@ FAMILIES: Mapping[str, Family] = {
         Family(
             "dcgan",
             dcgan.DCGAN.title,
-            (dcgan.MARK,),
+            (dcgan.MARK, dcgan.BARE_MARK),
             dcgan.NAME,
             dcgan.from_tensors,
             dcgan.fits,
+            renamed=dcgan.with_usual_names,
         ),
         Family(
             "progressive gan",
@@ -165,7 +174,7 @@ FAMILIES: Mapping[str, Family] = {
 STRANGERS: Mapping[str, tuple[str, ...]] = {
     "a discriminator of StyleGAN2 or StyleGAN3": ("b4.out.weight",),
     "a discriminator of rosinality's StyleGAN2": ("final_linear.1.weight",),
-    "a discriminator of BigGAN": ("blocks.0.0.conv1.weight", "embed.u0"),
+    "a discriminator of BigGAN": ("blocks.0.0.conv1.weight", "embed.weight"),
     "the encoder of a tiny autoencoder": (autoencoder_tiny.ENCODER_ALONE,),
 }
 """What is recognised, but draws nothing; by the ends of names."""
@@ -181,6 +190,18 @@ class TensorTable(NamedTuple):
     """With which the network was made, where the file says it."""
     kind: str = ""
     """The class of the network, where the file says it."""
+    pickled: PickledNetwork | None = None
+    """The network as the file describes it, if it does."""
+
+    def settings_at(self, prefix: str) -> Mapping[str, Any]:
+        """With which the network was made whose tensors' names begin with a prefix."""
+        return self.settings if self.pickled is None else self.pickled.settings_at(prefix)
+
+    def others(self, prefix: str) -> str:
+        """A tensor that shows that a described network is more than its part with a prefix; '' if there is none."""
+        if self.pickled is None:
+            return ""
+        return next((f"{self.kind} has {name}" for name in self.tensors if not name.startswith(prefix)), "")
 
 
 @dataclass(frozen=True)
@@ -237,12 +258,27 @@ def _candidates(file: ModelFile, ignore: Sequence[str]) -> Iterator[Found]:
     """Every network of a known family in a file."""
     for table in tables_of(file):
         tensors = _with_other_half(table.tensors, file.path)
+        kept = {name: value for name, value in tensors.items() if not matches(name, ignore)}
         for family in FAMILIES.values():
-            for prefix in dict.fromkeys(_prefixes(tensors, family)):
-                own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-                settings = {**table.settings, **_beside(file)}
+            for prefix in dict.fromkeys(_prefixes(kept, family)):
+                own = _own_tensors(kept, family, prefix)
                 if family.fits(own):
-                    yield Found(family, NetworkTensors(own, table.part, prefix, settings), file)
+                    settings = {**table.settings_at(prefix), **_beside(file)}
+                    yield Found(family, NetworkTensors(own, table.part, prefix, settings, table.others(prefix)), file)
+
+
+def _own_tensors(tensors: Mapping[str, Tensor], family: Family, prefix: str) -> Mapping[str, Tensor]:
+    """The tensors of a family's network, without those that training programs keep beside it."""
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return family.renamed({name: value for name, value in own.items() if not _is_beside(name, value, family)})
+
+
+def _is_beside(name: str, value: Tensor, family: Family) -> bool:
+    """Whether a tensor is a counter of training, or one that programs of the family keep beside its network."""
+    if family.names.fullmatch(name):
+        return False
+    counts = value.numel() == 1 and ("." not in name or name.rpartition(".")[2] in UNUSED)
+    return counts or (family.beside is not None and family.beside.fullmatch(name) is not None)
 
 
 def _prefixes(tensors: Mapping[str, Tensor], family: Family) -> Iterator[str]:
@@ -250,7 +286,9 @@ def _prefixes(tensors: Mapping[str, Tensor], family: Family) -> Iterator[str]:
         for mark in family.marks:
             whole = name.removesuffix(":0")
             prefix = whole.removesuffix(mark)
-            if prefix != whole and (not prefix or prefix.endswith((".", "/"))):
+            # A bare number is a step of a sequence; where that has its usual name, the name is not a prefix.
+            bare = mark == dcgan.BARE_MARK and prefix.endswith(dcgan.SEQUENCE)
+            if prefix != whole and not bare and (not prefix or prefix.endswith((".", "/"))):
                 yield prefix
 
 
@@ -271,18 +309,39 @@ def _beside(file: ModelFile) -> dict[str, Any]:
 
 
 def tables_of(file: ModelFile) -> Iterator[TensorTable]:
-    """Every table of tensors in a file, except those of optimizers. Names have no steps of wrappers."""
-    for part, value in file.content.items():
+    """Every table of tensors in a file, except those of optimizers.
+
+    Names have no steps of wrappers, and weights have no norms. An average without names has those of its network.
+    """
+    for part, network in _pickled(file.content, ""):
+        yield TensorTable(part, network.tensors, network.settings, network.class_name, network)
+    tables = {part: _tensors_in(table) for part, table in state_dicts(file.content).items()}
+    for part, tensors in (*named_averages(file.content, tables).items(), *tables.items()):
+        yield TensorTable(part, plain_weights({unwrapped(name): value for name, value in tensors.items()}), {})
+    if len(tables) > 1 and all(isinstance(value, Mapping) for value in file.content.values()):
+        yield TensorTable("", {f"{part}.{name}": v for part, own in tables.items() for name, v in own.items()}, {})
+
+
+def _tensors_in(table: Mapping[str, object]) -> dict[str, Tensor]:
+    """The tensors in a table, by name."""
+    tensors = {str(name): as_tensor(value) for name, value in table.items()}
+    return {name: value for name, value in tensors.items() if value is not None}
+
+
+def _pickled(content: Mapping[str, Any], before: str) -> Iterator[tuple[str, PickledNetwork]]:
+    """The networks that a file describes, with their keys, at any depth."""
+    for key, value in content.items():
+        part = f"{before}.{key}" if before else str(key)
         if isinstance(value, PickledNetwork):
-            yield TensorTable(str(part), value.tensors, value.settings, value.class_name)
-    for part, table in state_dicts(file.content).items():
-        tensors = {unwrapped(str(name)): as_tensor(value) for name, value in table.items()}
-        yield TensorTable(part, {name: value for name, value in tensors.items() if value is not None}, {})
+            yield part, value
+        elif isinstance(value, Mapping):
+            yield from _pickled(value, part)
 
 
 def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
     """The network, ready to be sampled; a WeightsError says what does not fit its family."""
     try:
+        _check_numbers(found.network)
         if found.family.make is None:
             return _progressive(found, sampling)
         network = found.family.make(found.network, sampling)
@@ -302,6 +361,19 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         sampling=network.describe_sampling(),
         reinitialise=lambda seed: untrained(network, seed),
     )
+
+
+def _check_numbers(network: NetworkTensors) -> None:
+    """Raise a WeightsError for tensors that no network computes with, and for a network that is a part of another."""
+    if network.others:
+        raise WeightsError(f"{network.others} besides, so it is the network of a program that derives from this family")
+    for name, value in network.tensors.items():
+        if value.is_quantized or value.is_meta or value.is_complex() or value.layout != torch.strided:
+            raise WeightsError(f"{name} is quantized, sparse, complex or without storage; save it as a plain tensor")
+        if not value.is_floating_point() and value.numel() > 1:
+            raise WeightsError(f"{name} has whole numbers ({value.dtype}); give the weights before they were quantized")
+        if not bool(torch.isfinite(value.float()).all()):
+            raise WeightsError(f"{name} has values that are not finite; give a file from before training failed")
 
 
 def reading_of(found: Found) -> str:
@@ -397,9 +469,10 @@ def _nearest(tables: Sequence[TensorTable]) -> str:
     family, unknown = nearest(names)
     fitting, where = len(names) - len(unknown), f" of {table.part}" if table.part else ""
     kind = f" (class {table.kind})" if table.kind else ""
+    reads = other_kind(table.tensors)
     marked = any(name.endswith(family.marks) for name in names)
     if fitting < NEAR * len(names) or (marked and not unknown):
-        return f"the names of its tensors{where}{kind} are {first_of(names)}"
+        return f"the names of its tensors{where}{kind} are {first_of(names)}{_comma(reads)}"
     if not unknown:
         return f"the nearest is {family.title}, but {' or '.join(family.marks)}{where}{kind} is missing"
     return (

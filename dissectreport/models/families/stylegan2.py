@@ -14,9 +14,9 @@ Networks with Limited Data", NeurIPS 2020. Style channels: Wu et al., "StyleSpac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import torch
@@ -41,6 +41,7 @@ FILTER = (1.0, 3.0, 3.0, 1.0)
 CLAMP = 256.0
 """The clamp of all published configurations."""
 CONSTANTS = "resample_filter"
+PATTERN = "noise_const"
 ARCHITECTURES = ("skip", "resnet", "orig")
 CONFIGS = {32768: "config F", 16384: "config E"}
 """Names of published configurations, by the number of channels times the resolution."""
@@ -70,6 +71,8 @@ class StyleGAN2Structure:
     """skip (an image at each resolution, added up), resnet or orig (one image at the end)."""
     noise: bool = True
     """Whether layers add noise."""
+    own_noise: bool = False
+    """Whether the patterns of the noise are drawn here, because the file has none."""
     averaged: bool = True
     """Whether the file has the average w, which truncation needs."""
     clamp: float | None = CLAMP
@@ -248,7 +251,10 @@ class StyleGAN2(FamilyNetwork):
 
     def describe_sampling(self) -> str:
         """Truncation, labels and noise."""
-        noise = "the same noise in every image" if self.sampling.noise == "const" else "no noise"
+        kept = "the same noise in every image" + (
+            ", drawn here as the file has none" if self.structure.own_noise else ""
+        )
+        noise = kept if self.sampling.noise == "const" else "no noise"
         return super().describe_sampling() + (f", {noise}" if self.structure.noise else "")
 
     def file_name(self, name: str) -> str:
@@ -305,8 +311,20 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> StyleGAN2:
     _check_filters(found)
     network = StyleGAN2(structure_of(found), sampling)
     check_sizes(network, found.settings)
-    network.take(tensors)
+    network.take(with_noise(tensors))
     return network.eval()
+
+
+def with_noise(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with patterns of noise where a file has strengths alone, as programs save that draw it each time."""
+    if any(name.endswith(PATTERN) for name in tensors):
+        return dict(tensors)
+    random = torch.Generator().manual_seed(0)
+    drawn = dict(tensors)
+    for name in sorted(tensors):
+        if match := re.fullmatch(r"(synthesis\.b(\d+)\.conv\d\.)noise_strength", name):
+            drawn[match[1] + PATTERN] = torch.randn(int(match[2]), int(match[2]), generator=random)
+    return drawn
 
 
 def _check_filters(found: NetworkTensors) -> None:
@@ -336,7 +354,8 @@ def structure_of(found: NetworkTensors) -> StyleGAN2Structure:
         mapping_layers=layers,
         channels=tuple(channels),
         architecture=_architecture(found, len(channels)),
-        noise="synthesis.b4.conv1.noise_const" in tensors,
+        noise="synthesis.b4.conv1.noise_strength" in tensors,
+        own_noise="synthesis.b4.conv1.noise_const" not in tensors,
         averaged="mapping.w_avg" in tensors,
         clamp=settings["clamp"],
         rate=settings["rate"],
@@ -382,7 +401,16 @@ def _settings(found: NetworkTensors) -> dict[str, Any]:
         check_settings(values, known)
     # The two programs differ in what they do where a file does not say it.
     default = CLAMP if nested is None else None
-    return {"clamp": synthesis.get("conv_clamp", default), "rate": mapping.get("lr_multiplier", 0.01)}
+    return checked_numbers({"clamp": synthesis.get("conv_clamp", default), "rate": mapping.get("lr_multiplier", 0.01)})
+
+
+def checked_numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """The clamp and the factor of a mapping network; a WeightsError if one is no positive number."""
+    for name, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf
+        if not number and not (name == "clamp" and value is None):
+            raise WeightsError(f"its settings say {name} = {value!r}; it should be a positive number")
+    return values
 
 
 def check_sizes(network: FamilyNetwork, settings: Any) -> None:

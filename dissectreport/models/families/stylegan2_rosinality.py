@@ -15,7 +15,7 @@ from torch import Tensor
 from dissectreport.errors import WeightsError
 from dissectreport.models.families.base import NetworkTensors, Sampling
 from dissectreport.models.families.stylegan2 import MARK as OFFICIAL_MARK
-from dissectreport.models.families.stylegan2 import StyleGAN2, structure_of
+from dissectreport.models.families.stylegan2 import StyleGAN2, structure_of, with_noise
 from dissectreport.networks.latents import latents
 
 MARK = "input.input"
@@ -53,6 +53,7 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> RosinalityStyleGA
     structure = replace(structure_of(official), clamp=None, averaged=True)
     network = RosinalityStyleGAN2(structure, sampling)
     known = isinstance(average, Tensor)
+    renamed = with_noise(renamed)
     network.take(renamed if known else {**renamed, "mapping.w_avg": torch.zeros(structure.w)})
     if not known:
         network.mapping.w_avg.copy_(average_w(network))

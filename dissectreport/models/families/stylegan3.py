@@ -32,7 +32,14 @@ from dissectreport.models.families.base import (
     standard_normal,
 )
 from dissectreport.models.families.modulation import GAIN, SLOPE, Dense, MappingNetwork, demodulation
-from dissectreport.models.families.stylegan2 import BASIC, KNOWN_MAPPING, check_settings, check_sizes, count_layers
+from dissectreport.models.families.stylegan2 import (
+    BASIC,
+    KNOWN_MAPPING,
+    check_settings,
+    check_sizes,
+    checked_numbers,
+    count_layers,
+)
 
 MARK = "synthesis.input.freqs"
 """The tensor by which the family is recognised."""
@@ -363,7 +370,7 @@ def _settings(found: NetworkTensors) -> dict[str, Any]:
     mapping = found.settings.get("mapping_kwargs", {})
     check_settings(flat, KNOWN)
     check_settings(mapping, KNOWN_MAPPING)
-    return {"clamp": flat.get("conv_clamp", CLAMP), "rate": mapping.get("lr_multiplier", 0.01)}
+    return checked_numbers({"clamp": flat.get("conv_clamp", CLAMP), "rate": mapping.get("lr_multiplier", 0.01)})
 
 
 def schedule(count: int, resolution: int) -> tuple[Band, ...]:
@@ -393,7 +400,7 @@ def _layer(tensors: Mapping[str, Tensor], match: re.Match[str], bands: tuple[Ban
         kind: tuple(tensors[key].shape) if (key := f"synthesis.{name}.{kind}_filter") in tensors else ()
         for kind in ("up", "down")
     }
-    return LayerStructure(
+    layer = LayerStructure(
         name=name,
         channels_in=channels,
         channels_out=out,
@@ -404,3 +411,22 @@ def _layer(tensors: Mapping[str, Tensor], match: re.Match[str], bands: tuple[Ban
         up_shape=filters["up"],
         down_shape=filters["down"],
     )
+    _check_filters(layer)
+    return layer
+
+
+def _check_filters(layer: LayerStructure) -> None:
+    """Raise a WeightsError where a filter is missing, or has another length than its layer's resampling needs."""
+    for kind, rate, shape in (
+        ("up", layer.before.rate, layer.up_shape),
+        ("down", layer.after.rate, layer.down_shape),
+    ):
+        step = layer.working_rate // rate
+        taps = TAPS * step if step > 1 and not layer.last else 0
+        allowed = {(taps,), (taps,) * (2 if kind == "down" else 1)} if taps else {()}
+        if shape not in allowed:
+            name, needed = (
+                f"synthesis.{layer.name}.{kind}_filter",
+                f"{taps} numbers along each axis" if taps else "none",
+            )
+            raise WeightsError(f"{name} {f'has shape {shape}' if shape else 'is missing'}; the layer needs {needed}")
