@@ -46,6 +46,8 @@ MEASURING: tuple[Stage, ...] = (
 )
 """The stages of a measurement, in order."""
 NOTHING = Product()
+LONG = 900.0
+"""Seconds from which a quick run is offered."""
 
 
 def measure(options: Options, reporter: Reporter | None = None) -> Record:
@@ -131,7 +133,7 @@ def announce(run: RunContext, schedule: Schedule, size: str) -> None:
             f"caution: {run.job.generator.name} does not reproduce its images from the same latents: it uses"
             " random noise or dropout, so another run gives different numbers; see `dissectreport check`"
         )
-    for line in run.costs.networks.cautions:
+    for line in (*run.costs.networks.cautions, *filter(None, (run.costs.networks.memory,))):
         run.reporter.say(f"caution: {line}")
     run.reporter.begin(schedule)
 
@@ -156,4 +158,5 @@ def units_line(run: RunContext) -> str:
 def time_line(run: RunContext, schedule: Schedule) -> str:
     """How long a run will take, and with what."""
     workers = f"{counted(run.workers.number, 'worker')} on {run.job.source.device}"
-    return f"about {spoken(schedule.total)} in {counted(len(schedule.steps), 'step')} with {workers}"
+    quick = "; --quick is a first look in much less" if schedule.total > LONG and not run.job.options.quick else ""
+    return f"about {spoken(schedule.total)} in {counted(len(schedule.steps), 'step')} with {workers}{quick}"

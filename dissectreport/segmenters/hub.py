@@ -100,6 +100,15 @@ def load_checkpoint(checkpoint: HubCheckpoint, load: Callable[[dict[str, Any]], 
             raise WeightsError(failure(checkpoint, problem)) from problem
 
 
+def is_downloaded(place: str) -> bool:
+    """Whether a checkpoint of the hub can be loaded without downloading anything."""
+    if any(find_spec(name) is None for name in NEEDED):
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(place, "config.json"), str)
+
+
 def hub_resolves() -> bool:
     """Whether the hub's host name can be resolved; its library would retry for half a minute. True with a proxy."""
     host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""

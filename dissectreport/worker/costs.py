@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from dissectreport.errors import DissectReportError
 from dissectreport.networks import edits, hooks
 from dissectreport.records.behaviour import FEATURES, Behaviour
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
-from dissectreport.worker import contracts
+from dissectreport.worker import contracts, memory
 from dissectreport.worker.edited_model import EditedModel
 from dissectreport.worker.first_batch import CLOSE, REMEMBERED, behaviour, check_look
 from dissectreport.worker.loaded_networks import Models, Source
@@ -50,6 +51,8 @@ class NetworksCost:
     """What the networks did on the batch."""
     cautions: tuple[str, ...] = ()
     """What is doubtful about the networks, a line each."""
+    memory: str = ""
+    """That batches are smaller than planned; '' where they are not."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
 
     The batch is also checked, so that faults stop a run before anything is measured.
     """
+    planned, batch = batch, fitting_batch(models, layers, seed, batch)
     z = models.latents(seed, 0, batch)
     with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
         images = models.images(z, 0)
@@ -129,7 +133,30 @@ def networks_cost(models: Models, layers: Sequence[str], seed: int, batch: int) 
     slowdown = max(1.0, passed / max(generator + segmenter, 1e-9))
     repeats = float((again - images).abs().max()) <= CLOSE
     seen, doubts = behaviour(images, labels, activations), contracts.cautions(models, z, images, labels, repeats)
-    return NetworksCost(generator / batch, segmenter / batch, units, concepts, slowdown, repeats, seen, doubts)
+    return NetworksCost(
+        generator / batch,
+        segmenter / batch,
+        units,
+        concepts,
+        slowdown,
+        repeats,
+        seen,
+        doubts,
+        memory.caution(batch, planned),
+    )
+
+
+def fitting_batch(models: Models, layers: Sequence[str], seed: int, batch: int) -> int:
+    """How many samples fit into memory together, kept with the networks; all of them on a processor."""
+
+    def run(z: Tensor, first: int) -> None:
+        with torch.no_grad(), hooks.reading(models.generator.module, layers):
+            models.labels(models.images(z, first))
+
+    if not models.fitting and models.device.type == "cpu":
+        return batch
+    models.fitting = models.fitting or memory.at_once(run, models.latents(seed, 0, batch))
+    return min(batch, models.fitting)
 
 
 def features_behaviour(models: Models, seed: int) -> Behaviour:

@@ -25,6 +25,7 @@ from dissectreport.run import engine
 from dissectreport.run.shards import Shard
 from dissectreport.run.watchdog import call_of
 from dissectreport.segmenters.base import Segmenter
+from dissectreport.worker.memory import without_memory_errors
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Models:
     source: Source
     _own: Tensor | None = None
     """The generator's own real images, if they have been read."""
+    fitting: int = 0
+    """Samples that fit into memory together; 0 while it is not known."""
 
     @cached_property
     def device(self) -> torch.device:
@@ -208,7 +211,8 @@ class Models:
         """The result of a call of the segmenter; a SegmenterError if it fails or is not a tensor."""
         name = self.segmenter.name
         with call_of(f"segmenter {name!r}, asked for its {what},"):
-            answer = answered(SegmenterError, f"segmenter {name!r} failed at its {what}", ask)
+            who = f"segmenter {name!r} failed at its {what}"
+            answer = without_memory_errors(SegmenterError, lambda: answered(SegmenterError, who, ask))
         if not isinstance(answer, Tensor):
             raise SegmenterError(f"segmenter {name!r} returned a {type(answer).__name__} as {what}; need a tensor")
         return answer
@@ -233,7 +237,7 @@ class Models:
         """The result of a call of the generator on latents; a ModelError if it fails."""
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         with call_of(f"generator {self.generator.name!r}"):
-            return answered(ModelError, who, ask)
+            return without_memory_errors(ModelError, lambda: answered(ModelError, who, ask))
 
 
 def _handed(images: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from dissectreport.run.plan import Plan, Reading
 from dissectreport.run.rules import rule_named
 from dissectreport.run.shards import Shard
 from dissectreport.worker.loaded_networks import Models
+from dissectreport.worker.memory import in_parts
 
 Arrays = dict[str, NDArray[Any]]
 """Arrays by name, returned by passes that do not count a statistic."""
@@ -26,14 +27,19 @@ def pilot_maps(models: Models, plan: Plan, readings: Sequence[Reading], shard: S
     """Each reading's activations (n, units, h, w) of a shard of the selection seed; the generator stops at the last."""
     layers = list(dict.fromkeys(r.layer for r in readings))
     parts = []
-    for first, z in batches(models, plan.pilot_seed, shard, plan.batch):
+
+    def read(z: Tensor, first: int) -> dict[Reading, Tensor]:
         activations = models.call_generator(z, partial(hooks.read, models.generator, layers, z))
-        parts.append(readings_of(activations, plan, readings, first))
+        return readings_of(activations, plan, readings, first)
+
+    for first, z in batches(models, plan.pilot_seed, shard, plan.batch):
+        parts += in_parts(read, z, first)
     return {r: torch.cat([part[r] for part in parts]) for r in readings}
 
 
 def batches(models: Models, seed: int, shard: Shard, batch: int) -> list[tuple[int, Tensor]]:
-    """The shard's latents in batches, each with the number of its first sample."""
+    """The shard's latents in batches that fit into memory, each with the number of its first sample."""
+    batch = min(batch, models.fitting or batch)
     z = models.latents(seed, shard.first, shard.count)
     return [(shard.first + at, z[at : at + batch]) for at in range(0, shard.count, batch)]
 
@@ -80,9 +86,14 @@ def observe(
     """Each reading's activations (n, units, h, w) and the labels (n, slots, h, w) of a seed's shard."""
     layers = list(dict.fromkeys(r.layer for r in readings))
     maps, labels = [], []
-    for first, z in batches(models, seed, shard, plan.batch):
+
+    def read(z: Tensor, first: int) -> tuple[dict[Reading, Tensor], Tensor]:
         with torch.no_grad(), hooks.reading(models.generator.module, layers) as activations:
             images = models.images(z, first)
-            maps.append(readings_of(activations, plan, readings, first))
-            labels.append(models.labels(images))
+            return readings_of(activations, plan, readings, first), models.labels(images)
+
+    for first, z in batches(models, seed, shard, plan.batch):
+        for part, of_images in in_parts(read, z, first):
+            maps.append(part)
+            labels.append(of_images)
     return {r: torch.cat([part[r] for part in maps]) for r in readings}, torch.cat(labels)

@@ -11,7 +11,7 @@ from torch import Tensor
 from dissectreport.checkpoints.model_files import ModelFile, open_model_file
 from dissectreport.errors import WeightsError
 from dissectreport.models.families.base import Sampling
-from dissectreport.models.families.loading import SEGMENTER
+from dissectreport.models.families.loading import SEGMENTER, segmenter_for
 from dissectreport.models.families.recognition import (
     Found,
     OpenedNetwork,
@@ -48,7 +48,7 @@ def _complete(path: Path, found: Found) -> str:
         f"sha256 = {_text(found.file.sha256)}",
         *([f"part = {_text(found.network.part)}"] if found.network.part else []),
         *([f"prefix = {_text(found.network.prefix)}"] if found.network.prefix else []),
-        f'segmenter = "{SEGMENTER}"   # needs no weights; ade20k and words:… name objects',
+        f"segmenter = {_text(segmenter_for(found.file))}   # colour needs no weights; ade20k and words:… name objects",
         f"layers = {json.dumps(list(opened.default_layers))}",
     ]
     if found.family.make is not None:

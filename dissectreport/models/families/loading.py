@@ -5,12 +5,13 @@ generator = load(Path("ffhq.pkl"), Sampling(psi=0.7))
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from dissectreport.checkpoints import reporting
-from dissectreport.checkpoints.model_files import open_model_file
+from dissectreport.checkpoints.model_files import ModelFile, open_model_file
 from dissectreport.errors import BadOption
 from dissectreport.models.families.base import DEFAULT_SAMPLING, Sampling
 from dissectreport.models.families.recognition import OpenedNetwork, find, open_found
@@ -18,9 +19,32 @@ from dissectreport.models.image_folder import ImageFolder, open_folder, printabl
 from dissectreport.models.image_model import RedrawingModel
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.run.addresses import unquoted_path
+from dissectreport.segmenters import ade20k, words
+from dissectreport.segmenters.hub import is_downloaded
 
 SEGMENTER = "colour"
 """The segmenter of a checkpoint for which none is chosen: it needs no weights."""
+OF_FACES = "words:hair,face,eye,mouth,glasses,hat,hand"
+"""The segmenter of a checkpoint of faces, if its network was downloaded."""
+FACES = re.compile(r"(?<![a-z])(ffhq|celeba|metfaces?|faces?|portraits?|humans?|lfw|digiface)(?![a-z])", re.IGNORECASE)
+"""Data sets of faces, by their names in files."""
+
+
+def segmenter_for(file: ModelFile) -> str:
+    """The segmenter that suits what a checkpoint says it was trained on; nothing is downloaded for it.
+
+    Names of faces' parts need CLIPSeg, and those of objects the network of ade20k; without them it is colour.
+    """
+    faces = FACES.search(f"{file.path.stem} {data_set_of(file)}".replace("_", " "))
+    name, network = (OF_FACES, words.DEFAULT) if faces else ("ade20k", ade20k.DEFAULT)
+    return name if is_downloaded(network) else SEGMENTER
+
+
+def data_set_of(file: ModelFile) -> str:
+    """The name of the data set that a checkpoint was trained on; '' if it does not say it."""
+    settings = file.content.get("training_set_kwargs")
+    path = settings.get("path") if isinstance(settings, Mapping) else None
+    return Path(path).stem if isinstance(path, str) else ""
 
 
 def load(
@@ -35,7 +59,11 @@ def load(
     opened = open_found(found, sampling)
     reporting.say(f"{opened.line}; {opened.sampling}")
     name = name or named(path, sampling, images)
-    facts = {**facts_of(opened), "weights": found.file.path.name, "sha256": found.file.sha256}
+    facts = {
+        **facts_of(opened, segmenter_for(found.file)),
+        "weights": found.file.path.name,
+        "sha256": found.file.sha256,
+    }
     if opened.inputs is None:
         return redrawing(opened, photographs_of(path, opened, images), name, facts)
     if images is not None:
@@ -74,14 +102,14 @@ def redrawing(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapp
     )
 
 
-def facts_of(opened: OpenedNetwork) -> dict[str, object]:
-    """What the report shows about a recognised network."""
+def facts_of(opened: OpenedNetwork, segmenter: str) -> dict[str, object]:
+    """What the report shows about a recognised network, and the segmenter that suits it."""
     return {
         "family": opened.title,
         "recognised": opened.line,
         "inputs": "photographs" if opened.inputs is None else opened.inputs.describe(),
         "sampling": opened.sampling,
-        "segmenter": SEGMENTER,
+        "segmenter": segmenter,
     }
 
 
