@@ -58,7 +58,7 @@ def _weight_norm(size: Tensor, direction: Tensor) -> Tensor | None:
         return None
     axes = tuple(axis for axis in range(direction.ndim) if not size.ndim or size.shape[axis] == 1)
     fits = all(not size.ndim or size.shape[axis] in (1, direction.shape[axis]) for axis in range(direction.ndim))
-    return size * direction / direction.norm(dim=axes or None, keepdim=True) if fits else None
+    return size * direction / direction.square().sum(axes, keepdim=True).sqrt() if fits else None
 
 
 def _spectral_norm(weight: Tensor, u: Tensor, v: Tensor) -> Tensor | None:

@@ -182,13 +182,11 @@ def read_names(path: Path) -> Names:
 
 
 def _cells(line: str) -> list[str]:
-    """The cells of a line, separated by tabs, commas or blanks after numbers."""
-    if "\t" in line:
-        return [cell.strip() for cell in line.split("\t") if cell.strip()]
-    if "," in line:
-        return [cell.strip() for cell in next(csv.reader([line]))]
-    found = re.match(r"((?:\d+[:\s]+){1,3})(.*)", line)
-    return [*re.split(r"[:\s]+", found[1].strip(" :\t")), found[2].strip()] if found else [line]
+    """The cells of a line, separated by tabs, commas, or blanks after numbers."""
+    cells = line.split("\t") if "\t" in line else next(csv.reader([line])) if "," in line else [line]
+    found = re.fullmatch(r"((?:\d+[:\s]+){0,2}\d+)(?:[:\s]+(.*))?", cells[0].strip())
+    numbers = [*re.split(r"[:\s]+", found[1]), found[2] or ""] if found else [cells[0]]
+    return [cell.strip() for cell in (*numbers, *cells[1:]) if cell.strip()]
 
 
 def _columns(line: str) -> dict[str, int]:
