@@ -22,7 +22,7 @@ from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.checkpoints.norms import plain_weights
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, WeightsError
-from dissectreport.models.families import biggan, biggan_deep, stylegan2, stylegan2_rosinality, stylegan3
+from dissectreport.models.families import biggan, biggan_deep, fastgan, stylegan2, stylegan2_rosinality, stylegan3
 from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling, untrained
 from dissectreport.models.families.describing import describe
 from dissectreport.models.families.loading import load, named, settings_of
@@ -374,6 +374,61 @@ def test_biggan_with_and_without_hierarchical_latents(structure: biggan.BigGANSt
     ours = biggan.from_tensors(NetworkTensors(tensors), Sampling())
     assert ours.structure == structure
     assert numbers_of(ours) == pytest.approx(numbers, abs=2e-5)
+
+
+# --- FastGAN by the same rule -------------------------------------------------------------------------------------
+
+FASTGAN = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 2, 256: 2, 512: 2, 1024: 2}
+
+
+def fastgan_tensors(size: int) -> dict[str, Tensor]:
+    """Weights of a FastGAN by a rule, and those of its smaller image."""
+    structure = fastgan.FastGANStructure(
+        latent=6,
+        channels={side: width for side, width in FASTGAN.items() if side <= size},
+        twice=frozenset((8, 32, 128, 512)),
+        scaled={side: side // 16 for side in (64, 128, 256, 512) if side <= size},
+        colours=3,
+        kernel=3,
+    )
+    tensors = filled(fastgan.FastGAN(structure, Sampling()))
+    variances = {name: 1 + 0.5 * value for name, value in tensors.items() if name.endswith("running_var")}
+    return {**tensors, **variances, "to_128.weight": torch.ones(3, 2, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("size", "numbers"),
+    [
+        (256, [-0.008695, 0.411779, -0.055125, -0.070437, 3.474025]),
+        (1024, [0.112893, 0.670134, 0.365345, 0.569595, -0.425505]),
+    ],
+)
+def test_fastgan_of_every_size(size: int, numbers: list[float], tmp_path: Path) -> None:
+    path = saved(tmp_path, {"g": {f"module.{name}": value for name, value in fastgan_tensors(size).items()}})
+    opened = open_found(find(open_model_file(path)), Sampling(noise="none"))
+    assert opened.line == f"FastGAN, {size} px, 6 latents, no labels; reading g"
+    assert isinstance(opened.module, FamilyNetwork)
+    assert numbers_of(opened.module) == pytest.approx(numbers, abs=2e-5)
+
+
+def test_the_noise_of_a_fastgan_is_one_pattern(tmp_path: Path) -> None:
+    path = saved(tmp_path, fastgan_tensors(256))
+    noisy, again, quiet = load(path), load(path), load(path, Sampling(noise="none"))
+    z = latents(1, 0, 2, (6,))
+    with torch.no_grad():
+        assert torch.equal(noisy(z), again(z))
+        assert float((noisy(z) - quiet(z)).abs().max()) > 1e-3
+    with pytest.raises(BadOption, match="a FastGAN has no truncation"):
+        load(path, Sampling(psi=0.5))
+
+
+def test_the_average_of_a_fastgan_is_a_list(tmp_path: Path) -> None:
+    tensors = fastgan_tensors(256)
+    parameters = [value for name, value in tensors.items() if "running_" not in name and "num_" not in name]
+    path = saved(tmp_path, {"g": tensors, "d": {}, "g_ema": [value * 1.1 for value in parameters]})
+    found = find(open_model_file(path))
+    assert found.network.part == "g_ema"
+    assert torch.allclose(found.network.tensors["to_big.weight"], tensors["to_big.weight"] * 1.1)
 
 
 # --- recognition ------------------------------------------------------------------------------------------------

@@ -39,9 +39,7 @@ def test_a_batch_is_halved_until_it_fits(most: int, parts: int) -> None:
 
 
 def test_too_little_memory_for_one_sample_is_one_clear_line() -> None:
-    with pytest.raises(
-        ModelError, match=r"too little memory for one sample .*\(CUDA out of memory\); choose"
-    ):
+    with pytest.raises(ModelError, match=r"too little memory for one sample .*\(CUDA out of memory\); choose"):
         memory.in_parts(Small(0), torch.zeros(4), 0)
 
 

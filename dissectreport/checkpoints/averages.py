@@ -1,4 +1,4 @@
-"""Moving averages that are kept as a list without names: `shadow_params` of torch_ema and of diffusers' EMAModel.
+"""Moving averages that are kept as a list without names: as programs of FastGAN, torch_ema and diffusers do.
 
 named_averages({"G": {"weight": w}, "ema": {"shadow_params": [a]}})      # {"ema.shadow_params": {"weight": a}}
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dissectreport.checkpoints.parts import MOST, at
 
-LISTS = ("shadow_params", "ema.shadow_params", "ema_state_dict.shadow_params", "G_ema.shadow_params")
+LISTS = ("g_ema", "ema", "shadow_params", "ema.shadow_params", "ema_state_dict.shadow_params", "G_ema.shadow_params")
 """Where programs keep such lists."""
 BUFFERS = re.compile(
     r"(.*\.)?(running_(mean|var)s?|num_batches_tracked|noise_const|noise_\d+|resample_filter|(up|down)_filter|kernel"

@@ -24,6 +24,8 @@ from dissectreport.models.families.recognition import (
     tables_of,
 )
 
+UNTRUNCATED = ("dcgan", "fastgan")
+"""Families without truncation."""
 PREFIXES = ("module.", "_orig_mod.", "generator.", "netG.", "G.", "g_ema.", "net.", "model.")
 """What all names in files of training programs often begin with."""
 
@@ -62,10 +64,11 @@ def _settings(found: Found, opened: OpenedNetwork) -> Iterable[str]:
         side = opened.resolution
         yield f'images = {{ folder = "photos", size = [{side}, {side}] }}   # the photographs that it redraws'
         return
-    yield "# psi = 0.7        # truncation: 1 for none, towards 0 for typical images"
+    if found.family.name not in UNTRUNCATED:
+        yield "# psi = 0.7        # truncation: 1 for none, towards 0 for typical images"
     if found.family.name.startswith("stylegan"):
         yield "# cutoff = 8       # psi truncates the first 8 layers alone"
-    if found.family.name.startswith("stylegan2"):
+    if found.family.name.startswith(("stylegan2", "fastgan")):
         yield '# noise = "none"   # without the fixed noise pattern of the file'
     if opened.inputs.arguments[1:]:
         yield "# label = [3]      # the classes to draw; without it, all classes in turn"

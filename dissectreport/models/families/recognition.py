@@ -32,6 +32,7 @@ from dissectreport.models.families import (
     biggan,
     biggan_deep,
     dcgan,
+    fastgan,
     stylegan2,
     stylegan2_rosinality,
     stylegan3,
@@ -159,6 +160,15 @@ FAMILIES: Mapping[str, Family] = {
             renamed=dcgan.with_usual_names,
         ),
         Family(
+            "fastgan",
+            fastgan.FastGAN.title,
+            (fastgan.MARK,),
+            fastgan.NAME,
+            fastgan.from_tensors,
+            fastgan.fits,
+            beside=fastgan.SMALLER_IMAGE,
+        ),
+        Family(
             "progressive gan",
             "Progressive GAN",
             proggan_names.FIRST,
@@ -175,6 +185,7 @@ STRANGERS: Mapping[str, tuple[str, ...]] = {
     "a discriminator of StyleGAN2 or StyleGAN3": ("b4.out.weight",),
     "a discriminator of rosinality's StyleGAN2": ("final_linear.1.weight",),
     "a discriminator of BigGAN": ("blocks.0.0.conv1.weight", "embed.weight"),
+    "a discriminator of FastGAN": ("down_4.main.0.weight", "rf_big.0.weight"),
     "the encoder of a tiny autoencoder": (autoencoder_tiny.ENCODER_ALONE,),
 }
 """What is recognised, but draws nothing; by the ends of names."""
