@@ -489,7 +489,7 @@ def test_an_image_to_compare_has_an_address(chromium: Browser, folder: Path) -> 
 def test_a_concept_is_complete_without_scripts(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, CAUSES, java_script_enabled=False) as page:
         with page.expect_navigation():
-            page.click("table.studied a >> text=tree")
+            page.click(".studied a >> text=tree")
         expect(page.locator(".js:visible")).to_have_count(0)
         expect(page.locator(".ablated img").first).to_be_visible()
         expect(page.locator("#chart-curves")).to_be_visible()

@@ -34,6 +34,7 @@ from dissectreport.records.interventions import (
     LearnedRanking,
     RandomAblation,
     RemainingArea,
+    UnitStrips,
 )
 from dissectreport.records.reader import Stored
 from dissectreport.run.rankings import Ranking
@@ -88,7 +89,11 @@ VALUES = [
     EditedPictures(
         (1, 300), np.array([4, 70_000]), images(2), images(2), labels, labels,
         RANDOM.random((2, 4, 4)).astype(np.float16),
-        RANDOM.random((2, 4, 4), np.float32), np.array([[70_000, 63]]), images(1), images(1)),
+        RANDOM.random((2, 4, 4), np.float32), np.array([[70_000, 63]]), images(1), images(1),
+        (2, 5), images(2), 300, RANDOM.random((2, 4, 4), np.float32)),
+    UnitStrips(
+        70_000, (1, 300), np.array([4, 70_000]), np.array([70_000, 1]), np.array([[0, 70_000]] * 2),
+        images(2), images(4).reshape(2, 2, *images(1).shape[1:])),
     ArtifactPlan(RANDOM.random(6), RANDOM.random(6), (5, 1), (0,), (), (2,)),
     RandomSets(np.array([2, 2, 5]), np.array([False, True, False]), np.array([1.0, 0.9, np.nan])),
     ShownUnits((5, 1), ()),

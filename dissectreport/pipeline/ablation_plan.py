@@ -28,6 +28,11 @@ def gradient_ranking(first: FirstOrder) -> Ints:
     return np.argsort(-first.effect, axis=1, kind="stable")
 
 
+def strongest_concepts(first: FirstOrder) -> Ints:
+    """(units,) the number of the concept of whose area a unit changes the largest share, by the estimate."""
+    return np.asarray(np.abs(first.effect / np.maximum(first.area, 1e-9)[:, None]).argmax(0), np.int64)
+
+
 def rankings(study: Study, first: FirstOrder, learned: Sequence[LearnedRanking]) -> dict[str, Ints]:
     """By ranking method (concepts, units) units in order; the learned ones where there are any."""
     leading = gradient_ranking(first)
@@ -157,6 +162,17 @@ def inserted_random_sets(plan: AblationPlan, values: Floats) -> list[tuple[int, 
         turns = zip(*plan.random[size], strict=True)
         return [(k, units, values_of(values[k], units)) for turn in turns for k, units in enumerate(turn)]
     return []
+
+
+def random_set(plan: AblationPlan, number: int) -> Units:
+    """The first random set of about as many units as the causal set of a concept; () where there are none."""
+    sizes = sorted(plan.random, key=lambda size: abs(size - plan.causal_size))
+    return plan.random[sizes[0]][number][0] if sizes else ()
+
+
+def best_matching(plan: AblationPlan, number: int) -> int:
+    """The unit of the causal set of a concept that matches it best, on selection images."""
+    return max(plan.causal_set(number), key=lambda unit: float(plan.corrected_iou[number][unit]))
 
 
 def insertion_spots(found: PatchContexts, contexts: Sequence[int], each: int) -> tuple[tuple[int, int, int], ...]:

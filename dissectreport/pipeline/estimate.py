@@ -117,9 +117,10 @@ def intervention_seconds(
         Task.VARIANTS: concepts * variants,
         Task.CONTEXTS: budget.context_samples * (prefix + image),
         Task.INSERTION: spots * (prefix + (concepts + budget.context_random) * image),
-        Task.EDITED_PICTURES: concepts * (4 * budget.shown * image + budget.shown * step)
+        Task.EDITED_PICTURES: concepts * (5 * budget.shown * image + budget.shown * step)
         + 6 * singles * image
         + (concepts * budget.shown + 3 * singles) * cost.segmenter,
+        Task.STRIPS: budget.strip_images * edit.units * image,
     }
     return {task: value for task, value in seconds.items() if value}
 

@@ -15,6 +15,7 @@ from dissectreport.cache.store import Store, digest, fingerprint
 from dissectreport.errors import BadOption
 from dissectreport.pipeline.ablation_plan import (
     ablation_plan,
+    best_matching,
     causal_size,
     gradient_ranking,
     images_showing,
@@ -22,8 +23,10 @@ from dissectreport.pipeline.ablation_plan import (
     inserted_sets,
     inserted_values,
     insertion_spots,
+    random_set,
     rankings,
     shown_samples,
+    strongest_concepts,
     typical_insertions,
     values_of,
 )
@@ -57,7 +60,7 @@ from dissectreport.stats.patch_contexts import PatchContexts
 
 if TYPE_CHECKING:
     from dissectreport.worker.ablations import VariantTrial
-    from dissectreport.worker.edited_pictures import ConceptExample
+    from dissectreport.worker.edited_pictures import ConceptExample, StripGroup
     from dissectreport.worker.rankings import RankingInputs
 
 SEARCHED = 40
@@ -66,6 +69,8 @@ CLOSE = 0.985
 """Share of pixels that must keep their labels for bfloat16 to be used."""
 UNIT_EXAMPLES = 3
 """Images shown of a unit that was ablated alone."""
+STRIP_GROUP = 16
+"""Units that are ablated one by one in one piece of work."""
 
 
 class InterventionPasses:
@@ -100,6 +105,7 @@ class InterventionPasses:
         values = inserted_values(self.budget, self.study, presence)
         insertions, inserted = self._insert(plan, values)
         pictures = self._make_pictures(plan, values, areas, insertions, first)
+        strips, groups = self._make_strips(areas, first)
         return InterventionRecord(
             key=self.key,
             budget=self.budget,
@@ -113,6 +119,8 @@ class InterventionPasses:
             insertions=inserted,
             inserted=len(insertions.samples),
             pictures=pictures,
+            strips=strips,
+            strip_groups=groups,
         )
 
     def _choose_precision(self) -> float:
@@ -348,16 +356,42 @@ class InterventionPasses:
             concept=concept,
             values=values_of(values[number], units),
             inserted=typical_insertions(insertions, number)[:shown],
+            random=random_set(plan, number),
+            mapped=best_matching(plan, number),
         )
 
     def _unit_example(self, unit: int, areas: Areas, first: FirstOrder) -> ConceptExample:
         """Images of the concept on which the unit has the largest effect."""
         from dissectreport.worker.edited_pictures import ConceptExample
 
-        share = first.effect[:, unit] / np.maximum(first.area, 1e-9)
-        concept = self.key.concepts[int(share.argmax())]
+        concept = self.key.concepts[int(strongest_concepts(first)[unit])]
         samples = shown_samples(areas, concept, UNIT_EXAMPLES)
         return ConceptExample(unit_file(unit), (unit,), samples)
+
+    def _make_strips(self, areas: Areas, first: FirstOrder) -> tuple[str, tuple[str, ...]]:
+        """Small images without each unit of the layer: where they are stored, and the names of the groups of units."""
+        from dissectreport.worker.edited_pictures import make_unit_strips
+
+        if not self.budget.strip_images:
+            return "", ()
+        groups = self._strip_groups(areas, first)
+        store = self._store("unit strips", groups=[asdict(group) for group in groups])
+        make = partial(make_unit_strips, self.job.source, self.key)
+        self.runner.save_values(store, make, groups, lambda group: group.name, Task.STRIPS, "groups of units")
+        return store.folder.name, tuple(group.name for group in groups)
+
+    def _strip_groups(self, areas: Areas, first: FirstOrder) -> list[StripGroup]:
+        """All units of the layer in groups, each shown on images of the concept on which its estimate is largest."""
+        from dissectreport.worker.edited_pictures import StripGroup
+
+        strongest, groups = strongest_concepts(first), []
+        for number, concept in enumerate(self.key.concepts):
+            units = np.flatnonzero(strongest == number).tolist()
+            samples = shown_samples(areas, concept, self.budget.strip_images)
+            for start in range(0, len(units), STRIP_GROUP):
+                name = f"{concept_file(number)}-{start:05d}"
+                groups.append(StripGroup(name, concept, tuple(units[start : start + STRIP_GROUP]), samples))
+        return groups
 
     def _store(self, kind: str, **more: object) -> Store:
         return self.runner.open(kind, {**self.key.facts(), **more})

@@ -43,6 +43,7 @@ class Task(StrEnum):
     CONTEXTS = "finding contexts for insertions"
     INSERTION = "inserting sets of units"
     EDITED_PICTURES = "saving edited images"
+    STRIPS = "ablating every unit alone"
     REAL_FEATURES = "computing features of real images"
     SIDE_FEATURES = "computing features of generated images"
     FEATURES = "computing features of the measured images"
@@ -68,7 +69,7 @@ STEPS = {
     Step.IMAGES: (Task.PICTURES, Task.REAL_CONCEPTS, Task.WORDS),
     Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
     Step.ABLATION: (Task.ABLATION, Task.RANDOM, Task.SAMPLED, Task.VARIANTS),
-    Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES),
+    Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES, Task.STRIPS),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
         *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING),

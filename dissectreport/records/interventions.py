@@ -44,6 +44,10 @@ class InterventionRecord:
     """How many insertions there are."""
     pictures: str
     """`EditedPictures` of every concept and of every unit that was ablated alone."""
+    strips: str
+    """`UnitStrips` of all units of the layer; '' where none were made."""
+    strip_groups: tuple[str, ...]
+    """The names of the groups of units in that folder."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as values of JSON."""
@@ -53,7 +57,8 @@ class InterventionRecord:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The record that `to_json` gave; KeyError or TypeError for other values."""
         key, budget = InterventionKey.from_json(value["key"]), InterventionBudget.from_json(value["budget"])
-        return cls(**{**value, "key": key, "budget": budget})
+        groups = tuple(map(str, value["strip_groups"]))
+        return cls(**{**value, "key": key, "budget": budget, "strip_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -329,14 +334,61 @@ class EditedPictures:
     """(m, height, width, 3)"""
     inserted_after: NDArray[np.uint8]
     """(m, height, width, 3)"""
+    random_units: Units
+    """A random set of as many units; () for none."""
+    random_after: NDArray[np.uint8]
+    """(k, height, width, 3) with these ablated instead; (0, height, width, 3) for none."""
+    mapped_unit: int
+    """The unit whose activations are kept; -1 for none."""
+    activations: NDArray[np.float32]
+    """(k, h, w) activations of that unit without edit; (0, 0, 0) for none."""
 
     def arrays(self) -> Arrays:
         """The pictures as arrays."""
-        return {**vars(self), "units": np.array(self.units, np.int64)}
+        units = {name: np.array(getattr(self, name), np.int64) for name in ("units", "random_units")}
+        return {**vars(self), **units, "mapped_unit": np.array(self.mapped_unit)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The pictures back from arrays."""
         values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
         values |= {name: arrays[name].astype(np.int64) for name in ("samples", "inserted")}
-        return cls(**{**values, "units": tuple(arrays["units"].tolist())})
+        values |= {name: tuple(arrays[name].tolist()) for name in ("units", "random_units")}
+        return cls(**{**values, "mapped_unit": int(arrays["mapped_unit"])})
+
+
+@dataclass(frozen=True)
+class UnitStrips:
+    """Small images of some held-out latents with each of several units ablated alone, and the area of one concept."""
+
+    FILE: ClassVar[str] = "strips"
+
+    concept: int
+    """The number of the concept whose area is counted."""
+    units: Units
+    samples: Ints
+    """(k,) numbers of the held-out latents."""
+    pixels_before: Ints
+    """(k,) pixels of the concept."""
+    pixels_after: Ints
+    """(units, k) pixels of the concept with the unit ablated."""
+    before: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    after: NDArray[np.uint8]
+    """(units, k, height, width, 3)"""
+
+    def arrays(self) -> Arrays:
+        """The strips as arrays."""
+        return {**vars(self), "concept": np.array(self.concept), "units": np.array(self.units, np.int64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The strips back from arrays."""
+        counts = {name: arrays[name].astype(np.int64) for name in ("samples", "pixels_before", "pixels_after")}
+        return cls(
+            concept=int(arrays["concept"]),
+            units=tuple(arrays["units"].tolist()),
+            before=arrays["before"],
+            after=arrays["after"],
+            **counts,
+        )

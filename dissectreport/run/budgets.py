@@ -37,6 +37,8 @@ class InterventionBudget(Plain):
     """Units drawn at random from all, which are ablated one by one to see how good the estimates are; 0 for none."""
     sampled_images: int = 24
     """Held-out latents on which they are."""
+    strip_images: int = 8
+    """Held-out latents that show, for every unit of the layer, what ablating it alone does; 0 for none."""
     sizes: tuple[int, ...] = (1, 4, 10, 20)
     """Units ablated together, ranked by gradient × activation."""
     sparse: tuple[int, ...] = (20,)
@@ -106,6 +108,7 @@ INTERVENTION_BUDGETS = {
             concepts=2,
             singles=1,
             sampled=0,
+            strip_images=0,
             variant_images=0,
             sizes=(10, 20),
             sparse=(20,),

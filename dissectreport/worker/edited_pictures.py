@@ -8,14 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from dissectreport.networks.edits import Edit, Prefix
-from dissectreport.records.interventions import EditedPictures, Units
+from dissectreport.records.interventions import EditedPictures, Units, UnitStrips
 from dissectreport.run.plan import InterventionKey
-from dissectreport.worker.edited_model import EditedModel, image_pair, open_held_out
+from dissectreport.stats.base import Ints
+from dissectreport.worker.edited_model import EditedModel, image_pair, open_held_out, pixels_by_image
 from dissectreport.worker.gradients import gradients
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes, segmented
+
+STRIP_SIDE = 96
+"""Longest side, in pixels, of an image in a strip: those of 512 units then take about 100 MB before compression."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class ConceptExample:
     """Activations to which the units are set when they are inserted."""
     inserted: tuple[tuple[int, int], ...] = ()
     """(sample, patch) at which they are."""
+    random: Units = ()
+    """A random set of units, ablated in the same images; () for none."""
+    mapped: int = -1
+    """The unit whose activations in these images are kept; -1 for none."""
 
 
 def make_concept_examples(source: Source, key: InterventionKey) -> Callable[[ConceptExample], EditedPictures]:
@@ -42,6 +52,7 @@ def make_concept_examples(source: Source, key: InterventionKey) -> Callable[[Con
         at = open_held_out(model, key, example.samples)
         before, after = image_pair(model, at, Edit(example.units)(at.activations))
         ablated = segmented(model.networks, after)
+        control = image_pair(model, at, Edit(example.random)(at.activations))[1] if example.random else before[:0]
         inserted = insertion_pair(model, key, example) if example.inserted else [as_bytes(before[:0])] * 2
         return EditedPictures(
             units=example.units,
@@ -55,9 +66,20 @@ def make_concept_examples(source: Source, key: InterventionKey) -> Callable[[Con
             inserted=np.array(example.inserted, np.int64).reshape(-1, 2),
             inserted_before=inserted[0],
             inserted_after=inserted[1],
+            random_units=example.random,
+            random_after=as_bytes(control),
+            mapped_unit=example.mapped,
+            activations=unit_maps(at, example.mapped),
         )
 
     return work
+
+
+def unit_maps(at: Prefix, unit: int) -> NDArray[np.float32]:
+    """(n, h, w) activations of a unit; (0, 0, 0) for unit -1."""
+    if unit < 0:
+        return np.zeros((0, 0, 0), np.float32)
+    return at.on_image(at.activations[:, [unit]])[:, 0].float().cpu().numpy()
 
 
 def insertion_pair(model: EditedModel, key: InterventionKey, example: ConceptExample) -> list[NDArray[np.uint8]]:
@@ -76,3 +98,55 @@ def heat_map(model: EditedModel, at: Prefix, example: ConceptExample) -> NDArray
     values = torch.tensor(example.values, device=gradient.device).view(1, -1, 1, 1)
     gained = ((values - at.activations[:, chosen]) * gradient[:, chosen]).sum(1, keepdim=True)
     return at.on_image(gained)[:, 0].float().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class StripGroup:
+    """Units that are ablated one by one in the same images."""
+
+    name: str
+    concept: int
+    """The number of the concept whose area is counted."""
+    units: Units
+    samples: tuple[int, ...]
+    """Held-out latents."""
+
+
+def make_unit_strips(source: Source, key: InterventionKey) -> Callable[[StripGroup], UnitStrips]:
+    """The pass that ablates each unit of a group alone. A unit and image costs one run of the network's rest."""
+    model = EditedModel(source.models(), key)
+
+    def work(group: StripGroup) -> UnitStrips:
+        at = open_held_out(model, key, group.samples)
+        with torch.no_grad():
+            before = model.images(at, at.activations)
+        pixels, pictures = [], []
+        for images in model.variants(at, [Edit((unit,)) for unit in group.units]):
+            pixels.append(pixels_of(model, images, group.concept))
+            pictures.append(small(images))
+        shape = len(group.units), len(group.samples)
+        return UnitStrips(
+            concept=group.concept,
+            units=group.units,
+            samples=np.array(group.samples, np.int64),
+            pixels_before=pixels_of(model, before, group.concept),
+            pixels_after=np.concatenate(pixels).reshape(shape),
+            before=small(before),
+            after=(after := np.concatenate(pictures)).reshape(*shape, *after.shape[1:]),
+        )
+
+    return work
+
+
+def pixels_of(model: EditedModel, images: Tensor, concept: int) -> Ints:
+    """(n,) pixels of a concept in images."""
+    return pixels_by_image(model.labels(images), len(model.networks.segmenter.vocabulary))[:, concept]
+
+
+def small(images: Tensor) -> NDArray[np.uint8]:
+    """(n, height, width, 3) images whose longest side is at most that of a strip."""
+    scale = STRIP_SIDE / max(images.shape[2:])
+    if scale >= 1:
+        return as_bytes(images)
+    size = [max(1, round(scale * length)) for length in images.shape[2:]]
+    return as_bytes(functional.interpolate(images, size, mode="area"))

@@ -123,23 +123,6 @@ window.dissectreport = window.dissectreport || {};
       search();
     }
   });
-  /* the tab of this page is on the screen, however narrow it is */
-  const tab = document.querySelector(".top .wrap > nav [aria-current]");
-  if (tab) {
-    const row = tab.parentElement;
-    row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
-  }
-  all(".layers-menu").forEach((menu) => {
-    document.addEventListener("click", (event) => {
-      if (!menu.contains(event.target)) menu.open = false;
-    });
-    menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !menu.open) return;
-      menu.open = false;
-      menu.querySelector("summary").focus();
-    });
-  });
-
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.key === "Escape" && event.target.matches(typing)) event.target.blur();

@@ -8,12 +8,15 @@
   } catch {
     /* private windows keep nothing */
   }
-  /* a page that was opened from a folder may not fetch fonts in advance; it waits for them, which takes no time */
+  /* a page that was opened from a folder may not fetch fonts in advance; it waits for them, which takes no time, so
+     that no word moves */
   const served = location.protocol.startsWith("http");
-  if (!served)
-    document.fonts.forEach((font) => {
-      font.display = "block";
-    });
+  if (!served) {
+    const show = () => root.classList.remove("waiting");
+    root.classList.add("waiting");
+    Promise.all(Array.from(document.fonts, (font) => font.load())).then(show, show);
+    setTimeout(show, 400);
+  }
   const fonts = served && root.dataset.fonts ? root.dataset.fonts.split(" ") : [];
   fonts.forEach((address) => {
     const link = document.createElement("link");

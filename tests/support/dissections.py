@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.assemble import ablated_images
 from dissectreport.analysis.dissection.match_curves import CUT_OFFS
+from dissectreport.analysis.interventions.shown_images import alone_table
 from dissectreport.analysis.real_images import reality
 from dissectreport.analysis.results import interventions
 from dissectreport.analysis.results.dissection import (
@@ -25,7 +26,15 @@ from dissectreport.analysis.results.dissection import (
     TrustSource,
 )
 from dissectreport.analysis.results.formulas import FormulaCounts
-from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Inserted, Interventions
+from dissectreport.analysis.results.interventions import (
+    Ablated,
+    ConceptPictures,
+    Heat,
+    Inserted,
+    Interventions,
+    RandomControl,
+    UnitStrip,
+)
 from dissectreport.stats.areas import Areas
 from dissectreport.vocabulary import Concept, Vocabulary
 from tests.support.pictures import GRID, LISTED, NAMES, SHOWN, draw, pooled, ranks
@@ -521,6 +530,7 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         concept: made_pictures(seed + i, concept, layer.units, size, shown) for i, concept in enumerate(strength)
     }
     unit_pictures = {unit: made_ablated(seed + unit, "tree", (unit,), size, 2) for unit in (0, 1)}
+    strips = made_strips(layer.units, size)
     found = Interventions(
         layer=layer.name,
         samples=4_096,
@@ -530,6 +540,8 @@ def with_interventions(made: Dissection, seed: int = 5, shown: int = 4) -> Disse
         block=64.0,
         settings={"seed": 1, "held_out_seed": 4, "learned_mask": {"steps": 300, "rate": 0.1}},
         unit_pictures=unit_pictures,
+        strips=strips,
+        alone=alone_table(strips),
         pictures=pictures,
         notes=("The concept door occurs in few images.",),
         **joined,
@@ -578,7 +590,26 @@ def made_pictures(seed: int, concept: str, units: int, size: int, shown: int) ->
     inserted = Inserted(ablated.units, ablated.samples, places, contexts, gains, ablated.before, np.stack(after))
     rise = np.linspace(-12, 30, 8, dtype=np.float32)
     maps = np.stack([np.add.outer(rise, np.roll(rise, i)) for i in range(min(3, shown))])
-    return ConceptPictures(ablated, inserted, Heat(ablated.samples[: len(maps)], maps))
+    activations = np.stack([np.add.outer(rise, -rise) for _ in range(shown)])
+    control = RandomControl(tuple(range(units - 2, units)), ablated.before[:, ::-1], 0, activations)
+    return ConceptPictures(ablated, inserted, Heat(ablated.samples[: len(maps)], maps), control)
+
+
+def made_strips(units: int, size: int, shown: int = 8) -> dict[int, UnitStrip]:
+    """Every unit ablated alone: the first ones remove some of the tree, the others nothing."""
+    ablated = made_ablated(7, "tree", (0,), size, shown)
+    before, removes = np.linspace(200, 900, shown).astype(np.int64), np.linspace(0.4, 0, units)
+    return {
+        unit: UnitStrip(
+            concept="tree",
+            samples=ablated.samples,
+            before=ablated.before,
+            after=ablated.after if removes[unit] > 0.2 else ablated.before,
+            pixels_before=before,
+            pixels_after=(before * (1 - removes[unit] * np.linspace(0.5, 1.5, shown))).astype(np.int64),
+        )
+        for unit in range(units)
+    }
 
 
 def with_real_images(made: Dissection, seed: int = 7) -> Dissection:

@@ -25,6 +25,8 @@ INTERVENTIONS = InterventionRecord(
     variants="variants",
     insertions="insertions",
     pictures="pictures",
+    strips="strips",
+    strip_groups=("concept-00-00000",),
 )
 ARTIFACTS = ArtifactRecord(
     key=ArtifactKey("g", "f", "r", "layer", 3, "bfloat16"),

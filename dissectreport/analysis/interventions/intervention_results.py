@@ -15,7 +15,12 @@ from dissectreport.analysis.interventions.effect_tables import InterventionTable
 from dissectreport.analysis.interventions.insertion_gains import insertion_gains
 from dissectreport.analysis.interventions.random_sets import RandomSetEffects
 from dissectreport.analysis.interventions.removed_area import Removed
-from dissectreport.analysis.interventions.shown_images import concept_pictures, unit_pictures
+from dissectreport.analysis.interventions.shown_images import (
+    alone_table,
+    concept_pictures,
+    unit_pictures,
+    unit_strips,
+)
 from dissectreport.analysis.interventions.variants import VariedSet, variants_table
 from dissectreport.analysis.results.interventions import (
     Interventions,
@@ -56,6 +61,7 @@ def interventions(
     concepts = tables.concepts(measured.areas, measured.insertions)
     pictures = concept_pictures(record, measured.insertions, reader, vocabulary)
     shown = next(iter(pictures.values()))
+    strips = unit_strips(record, reader, vocabulary)
     return Interventions(
         layer=key.layer,
         samples=budget.samples,
@@ -71,6 +77,8 @@ def interventions(
         curves=tables.curves(),
         removal=tables.removal(),
         side_effects=tables.side_effects(measured.areas),
+        alone=alone_table(strips),
+        strips=strips,
         context=insertion_gains(key, measured.insertions, vocabulary),
         variants=variants_table(_varied_sets(record, reader, measured, tables.names)),
         unit_pictures=unit_pictures(record, measured.plan.singles, reader),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
+from dissectreport.analysis.common.ratios import ratio_interval
 from dissectreport.analysis.results.interventions import (
     Ablated,
     ConceptPictures,
     Heat,
     Inserted,
+    RandomControl,
+    UnitStrip,
 )
 from dissectreport.records.interventions import (
     EditedPictures,
     InterventionRecord,
+    UnitStrips,
     concept_file,
     unit_file,
 )
@@ -22,6 +27,8 @@ from dissectreport.records.reader import Reader
 from dissectreport.run.patches import patch_box
 from dissectreport.stats.insertions import Insertions
 from dissectreport.vocabulary import Vocabulary
+
+ALONE = ["unit", "concept", "images", "measured_effect", "measured_effect_low", "measured_effect_high"]
 
 
 def concept_pictures(
@@ -35,6 +42,7 @@ def concept_pictures(
             _ablated(pictures),
             _inserted(pictures, insertions, k, vocabulary),
             Heat(pictures.samples, pictures.heat),
+            RandomControl(pictures.random_units, pictures.random_after, pictures.mapped_unit, pictures.activations),
         )
     return pictures_by_concept
 
@@ -42,6 +50,34 @@ def concept_pictures(
 def unit_pictures(record: InterventionRecord, units: Sequence[int], reader: Reader) -> dict[int, Ablated]:
     """By unit the images that show what ablating it alone does."""
     return {unit: _ablated(reader.read(record.pictures, EditedPictures, unit_file(unit))) for unit in units}
+
+
+def unit_strips(record: InterventionRecord, reader: Reader, vocabulary: Vocabulary) -> dict[int, UnitStrip]:
+    """By unit the small images of what ablating it alone does; none where they were not made."""
+    strips = {}
+    for name in record.strip_groups:
+        group = reader.read(record.strips, UnitStrips, name)
+        for at, unit in enumerate(group.units):
+            strips[unit] = UnitStrip(
+                concept=vocabulary[group.concept].name,
+                samples=group.samples,
+                before=group.before,
+                after=group.after[at],
+                pixels_before=group.pixels_before,
+                pixels_after=group.pixels_after[at],
+            )
+    return dict(sorted(strips.items()))
+
+
+def alone_table(strips: Mapping[int, UnitStrip]) -> pd.DataFrame:
+    """One row a unit: what ablating it alone removes of the concept, over the images of its strip."""
+    rows = []
+    for unit, strip in strips.items():
+        left, low, high = ratio_interval(strip.pixels_after[:, None], strip.pixels_before[:, None])
+        effect = {"measured_effect": 1 - left, "measured_effect_low": 1 - high, "measured_effect_high": 1 - low}
+        shares = {name: float(value[0]) for name, value in effect.items()}
+        rows.append({"unit": unit, "concept": strip.concept, "images": len(strip.samples), **shares})
+    return pd.DataFrame(rows, columns=ALONE)
 
 
 def _ablated(pictures: EditedPictures) -> Ablated:

@@ -158,12 +158,45 @@ class Heat:
 
 
 @dataclass(frozen=True)
+class RandomControl:
+    """The images of `Ablated` with random units ablated instead, and where one of the concept's units is active."""
+
+    units: tuple[int, ...]
+    """The random units; () for none."""
+    after: NDArray[np.uint8]
+    """(k, height, width, 3); (0, height, width, 3) for none."""
+    unit: int
+    """The unit of the causal set that matches the concept best; -1 for none."""
+    activations: NDArray[np.float32]
+    """(k, h, w) its activations without edit; (0, 0, 0) for none."""
+
+
+@dataclass(frozen=True)
+class UnitStrip:
+    """Small images of some held-out latents with one unit ablated alone."""
+
+    concept: str
+    """The concept that the unit changes most, by the estimate; all images show it."""
+    samples: NDArray[np.int64]
+    """(k,) numbers of the held-out latents."""
+    before: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    after: NDArray[np.uint8]
+    """(k, height, width, 3)"""
+    pixels_before: NDArray[np.int64]
+    """(k,) pixels of the concept."""
+    pixels_after: NDArray[np.int64]
+    """(k,)"""
+
+
+@dataclass(frozen=True)
 class ConceptPictures:
     """What is shown of one concept."""
 
     ablated: Ablated
     inserted: Inserted
     heat: Heat
+    control: RandomControl
 
 
 @dataclass(frozen=True)
@@ -204,6 +237,8 @@ class Interventions:
     side_effects: pd.DataFrame
     """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other_concept, category,
     before, after, change*; one row for every concept of the vocabulary that occurs."""
+    alone: pd.DataFrame
+    """One row a unit of `strips`: unit, concept, images, measured_effect* of ablating it alone on these images."""
     context: pd.DataFrame
     """One row a (concept, context_concept) with at least 30 insertions, each in another image: concept,
     context_concept, insertions, gain*, random_insertions, random_gain*."""
@@ -213,6 +248,8 @@ class Interventions:
     segmenter_fails; none where it was not measured."""
     unit_pictures: Mapping[int, Ablated]
     """Units that were ablated one by one, on images where they matter."""
+    strips: Mapping[int, UnitStrip]
+    """Every unit of the layer, ablated alone on a few small images; none where that was not measured."""
     pictures: Mapping[str, ConceptPictures]
     """By concept."""
     notes: tuple[str, ...]

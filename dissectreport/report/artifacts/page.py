@@ -33,6 +33,8 @@ from dissectreport.report.html.frame import Frame
 
 CARDS = 12
 """Units that are shown by their images."""
+LARGE = 3
+"""Images of each kind that are shown large, with what the repair changes in them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Shown:
     before: str
     after: str
     heat: str
+    difference: str
+    """What the edit changes; '' for images that are shown small."""
     near: float
     nearer: float
     on: tuple[str, ...]
@@ -238,6 +242,7 @@ def _shown(site: Site, artifacts: Artifacts, frame: Frame, kind: str, repaired: 
             frame.to(site.places.repaired(kind, i, "before")),
             frame.to(site.places.repaired(kind, i, "after")),
             frame.to(site.places.repaired(kind, i, "heat", "png")),
+            frame.to(site.places.repaired(kind, i, "difference")) if i < LARGE else "",
             float(near[sample].before),
             float(near[sample].after),
             tuple(str(near[sample].on).split()),
@@ -283,4 +288,7 @@ def artifact_images(site: Site) -> dict[str, bytes]:
             files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(repaired.before[i]), quality=84)
             files[site.places.repaired(kind, i, "after")] = images.webp(images.picture(repaired.after[i]), quality=84)
             files[site.places.repaired(kind, i, "heat", "png")] = images.heat(repaired.heat[i], limit)
+            if i < LARGE:
+                before, after = images.picture(repaired.before[i]), images.picture(repaired.after[i])
+                files[site.places.repaired(kind, i, "difference")] = images.difference(before, after)
     return files

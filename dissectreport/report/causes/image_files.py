@@ -7,12 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from dissectreport.analysis.results.dissection import Dissection
-from dissectreport.analysis.results.interventions import Ablated, ConceptPictures, Heat, Interventions
+from dissectreport.analysis.results.interventions import (
+    Ablated,
+    ConceptPictures,
+    Heat,
+    Interventions,
+    RandomControl,
+)
 from dissectreport.report.common.model import Site
 from dissectreport.report.html import images
 from dissectreport.report.html.places import Files
 
-QUALITY = 84
+QUALITY, STRIP_QUALITY = 84, 78
 
 
 def causal_images(site: Site) -> Files:
@@ -31,6 +37,18 @@ def causal_images(site: Site) -> Files:
             files[place] = _webp(ablated.after[i])
             place = site.places.unit_changed(interventions.layer, unit, i, "difference")
             files[place] = images.difference(_shown(ablated.before[i]), _shown(ablated.after[i]))
+    return files | _strips(site, interventions)
+
+
+def _strips(site: Site, interventions: Interventions) -> Files:
+    """For every unit of the layer, small images with it ablated alone and what that changes, side by side."""
+    files: Files = {}
+    for unit, strip in interventions.strips.items():
+        before, after = images.side_by_side(strip.before), images.side_by_side(strip.after)
+        files[site.places.alone_before(strip.concept)] = images.webp(before, STRIP_QUALITY, method=4)
+        files[site.places.alone(interventions.layer, unit, "off")] = images.webp(after, STRIP_QUALITY, method=4)
+        difference = images.difference(before, after, STRIP_QUALITY)
+        files[site.places.alone(interventions.layer, unit, "difference")] = difference
     return files
 
 
@@ -55,13 +73,26 @@ def _untouched(interventions: Interventions) -> Iterator[tuple[np.ndarray, np.nd
 
 def _concept(site: Site, concept: str, pictures: ConceptPictures, colours: images.Bytes) -> Files:
     places, number = site.places, concept_number(site, concept)
-    files = _ablated(site, concept, number, pictures.ablated, colours)
+    files = _ablated(site, concept, number, pictures.ablated, colours) | _control(site, concept, pictures.control)
     for i, pixels in enumerate(pictures.inserted.after):
         files[places.changed(concept, i, "on")] = _webp(pixels)
     limit = heat_limit(pictures.heat)
     for i, map_ in enumerate(pictures.heat.maps):
         files[places.changed(concept, i, "heat", "png")] = images.heat(map_, limit)
     return files
+
+
+def _control(site: Site, concept: str, control: RandomControl) -> Files:
+    """The images with random units ablated instead, and where one of the concept's units is active."""
+    places, interventions = site.places, site.dissection.interventions
+    files: Files = {places.changed(concept, i, "random"): _webp(pixels) for i, pixels in enumerate(control.after)}
+    if control.unit < 0 or interventions is None:
+        return files
+    threshold = float(site.dissection.layer(interventions.layer).table["threshold"].iloc[control.unit])
+    veils = images.veil(control.activations, threshold, site.edge, site.tile)
+    return files | {
+        places.changed(concept, i, "active", "png"): images.overlay(veils[i : i + 1]) for i in range(len(veils))
+    }
 
 
 def _ablated(site: Site, concept: str, number: int, ablated: Ablated, colours: images.Bytes) -> Files:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
-from dissectreport.analysis.results.interventions import Interventions
-from dissectreport.report.causes.galleries import most_changed, strongest_pair, with_and_without
+from dissectreport.analysis.results.dissection import Layer
+from dissectreport.analysis.results.interventions import Interventions, RandomControl
+from dissectreport.report.causes.galleries import AblatedImage, most_changed, strongest_pair, with_and_without
 from dissectreport.report.causes.summary import (
     Removal,
     Studied,
@@ -26,6 +27,7 @@ from dissectreport.report.common.model import Pairs, Site, flat
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.effect_charts import ranking_mark, ranking_words, small_curves
 from dissectreport.report.html.frame import Frame
+from dissectreport.report.html.numbers import percent, removed
 from dissectreport.run.rankings import Ranking
 
 
@@ -117,14 +119,17 @@ def _studied_row(
 
 
 @dataclass(frozen=True)
-class LeadingPicture:
-    """One of the pictures of an image whose units are switched off."""
+class StoryPicture:
+    """One of the pictures of one image that tell what its units do."""
 
     source: str
+    head: str
     words: str
     alt: str
-    href: str
-    """The page of the only unit that is off; '' for the others."""
+    overlay: str = ""
+    """A see-through picture over it; '' for none."""
+    href: str = ""
+    """The page of the unit that is shown; '' for the others."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,10 @@ class Teaser:
     concept_href: str
     layer: str
     sentence: str
-    pictures: tuple[LeadingPicture, ...]
-    """One image: as it is, what the segmenter sees, single units off where that was stored, and all of them off."""
+    headline: str
+    """The effect in one sentence, without intervals."""
+    pictures: tuple[StoryPicture, ...]
+    """One image: as it is, where a unit is active, what the segmenter sees, units off, and random units off."""
     steps: tuple[tuple[int, Point], ...]
     """How much of the concept is removed by the first units of the preselected ranking, by their number."""
     random: Point
@@ -171,6 +178,7 @@ def teaser(site: Site, frame: Frame) -> Teaser | None:
         frame.to(site.places.concept(strongest.concept.name)),
         layer.name,
         finding(strongest, layer),
+        _headline(strongest, lead, layer),
         _pictures(site, interventions, frame, strongest),
         _steps(strongest),
         lead.random,
@@ -178,36 +186,69 @@ def teaser(site: Site, frame: Frame) -> Teaser | None:
     )
 
 
-def _pictures(site: Site, interventions: Interventions, frame: Frame, studied: Studied) -> tuple[LeadingPicture, ...]:
+def _headline(strongest: Studied, lead: Removal, layer: Layer) -> str:
+    """What switching the units off does, and what random units do."""
+    name = strongest.concept.name
+    units = f"Switching off {lead.units} of the {layer.units} units of {layer.name}"
+    first = f"{units} removes {removed(lead.removed.value)} of all {name} pixels"
+    if not lead.exceeds_random:
+        return f"{first}; random units may remove as much."
+    if math.isnan(lead.random.value) or lead.random.value > LEAST_REMOVED:
+        return f"{first}; switching off {lead.units} random units removes {removed(lead.random.value)}."
+    return f"{first}; switching off {lead.units} random units removes none."
+
+
+LEAST_REMOVED = 0.01
+"""The share of an area from which the first page says that random units remove some of it."""
+
+
+def _pictures(site: Site, interventions: Interventions, frame: Frame, studied: Studied) -> tuple[StoryPicture, ...]:
     """The image of a concept that loses most of it, step by step."""
-    name, ablated = studied.concept.name, interventions.pictures[studied.concept.name].ablated
-    rows = with_and_without(site, frame, name, ablated)
+    name, pictures = studied.concept.name, interventions.pictures[studied.concept.name]
+    rows = with_and_without(site, frame, name, pictures.ablated)
     if not rows:
         return ()
-    row, off = rows[most_changed(rows)], f"{len(ablated.units)} units off"
+    at = most_changed(rows)
+    row, units = rows[at], len(pictures.ablated.units)
+    areas = f"{name}: {percent(row.area_before)} of the image before, {percent(row.area_after)} after."
     return (
-        LeadingPicture(row.before, "a generated image", f"Image {row.sample}", ""),
-        LeadingPicture(row.seen, f"the segmenter sees {name}", f"The same image, {name} outlined", ""),
-        *_alone(site, interventions, frame, ablated.units, row.sample),
-        LeadingPicture(row.after, off, f"The same image with {off}", ""),
-        LeadingPicture(row.unseen, "what the segmenter sees then", f"The image with {off}, {name} outlined", ""),
+        StoryPicture(
+            row.before, "An image is generated", f"Image {row.sample} of the generator.", f"Image {row.sample}"
+        ),
+        *_active(site, interventions, frame, name, row, at),
+        StoryPicture(row.seen, f"A segmenter finds {name}", f"{name}, inside the yellow line.", f"{name} outlined"),
+        StoryPicture(row.after, f"{units} units off", areas, f"The same image with {units} units off"),
+        *_random(site, frame, name, pictures.control, at),
     )
 
 
-def _alone(
-    site: Site, interventions: Interventions, frame: Frame, units: Sequence[int], sample: int, most: int = 2
-) -> tuple[LeadingPicture, ...]:
-    """The first units that were also switched off alone in an image."""
-    layer, shown = interventions.layer, interventions.unit_pictures
-    alone = [unit for unit in units if unit in shown and sample in shown[unit].samples][:most]
-    return tuple(
-        LeadingPicture(
-            frame.to(site.places.unit_changed(layer, unit, shown[unit].samples.tolist().index(sample), "off")),
-            f"unit {unit} alone off",
-            f"The same image with unit {unit} off",
-            frame.to(site.places.unit(layer, unit)),
-        )
-        for unit in alone
+def _active(
+    site: Site, interventions: Interventions, frame: Frame, concept: str, row: AblatedImage, at: int
+) -> Iterator[StoryPicture]:
+    """Where one of the concept's units is active in the image."""
+    unit = interventions.pictures[concept].control.unit
+    if unit < 0:
+        return
+    yield StoryPicture(
+        row.before,
+        f"Unit {unit} is active",
+        f"One of the {len(interventions.pictures[concept].ablated.units)} units: bright where it is on.",
+        f"The same image, dark where unit {unit} of {interventions.layer} is off",
+        frame.to(site.places.changed(concept, at, "active", "png")),
+        frame.to(site.places.unit(interventions.layer, unit)),
+    )
+
+
+def _random(site: Site, frame: Frame, concept: str, control: RandomControl, at: int) -> Iterator[StoryPicture]:
+    """The image with random units off instead."""
+    if not control.units:
+        return
+    words = f"{len(control.units)} random units"
+    yield StoryPicture(
+        frame.to(site.places.changed(concept, at, "random")),
+        f"{words} off instead",
+        "A control: as many units, of similar mean activation.",
+        f"The same image with {words} off",
     )
 
 

@@ -332,7 +332,10 @@ def falling(value: float) -> float:
     return math.inf if math.isnan(value) else -value
 
 
-TABLES = ("concepts", "effects", "agreement", "rankings", "curves", "removal", "side_effects", "context", "variants")
+TABLES = (
+    *("concepts", "effects", "alone", "agreement", "rankings", "curves", "removal", "side_effects", "context"),
+    "variants",
+)
 """The tables of interventions that can be downloaded."""
 
 

@@ -116,7 +116,7 @@ def with_detail(dissection: Dissection, detail: Detail) -> Dissection:
         pixels = np.stack([images.picture(image, detail.side) for image in pixels])
     causes = dissection.interventions
     if causes is not None and not detail.unit_pages:
-        causes = replace(causes, unit_pictures={})
+        causes = replace(causes, unit_pictures={}, strips={})
     note = f"To limit the size of the site, these pages leave out {detail.left_out}."
     return replace(
         dissection,

@@ -228,11 +228,11 @@ def own_units_in_words(layer: str, own: Sequence[str], tested: int) -> str:
 def what_units_know(units: int, localise: int, objects: int, scenes: int) -> str:
     """How many of the units are of each kind: the first sentence of the overview."""
     first = (
-        f"{count(localise)} of {plural(units, 'unit')} localise their concept within images; {count(objects)} of these"
-        " concepts are objects or parts."
+        f"{count(localise)} of {plural(units, 'unit')} show where their concept is within an image; {count(objects)} of"
+        " them match an object or a part."
     )
     verb = "tells" if scenes == 1 else "tell"
-    more = f" {plural(scenes, 'more unit')} {verb} which images show the concept, but not where in them."
+    more = f" {plural(scenes, 'more unit')} {verb} which images show the concept, but not where it is in them."
     return first + (more if scenes else "")
 
 

@@ -116,7 +116,7 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
     leaves = tuple(leaf(page, files[page].decode(), binding) for page in pages)
     left_out = (f"To limit its size, this file leaves out {size.left_out}.",) if size.left_out else ()
     style = _style(site, shared)
-    own = (shared[site.assets.site], shared[site.assets.charts])
+    own = tuple(shared[script] for script in (site.assets.site, site.assets.charts, site.assets.menus))
     scripts = (*(script.decode() for script in own), (templates_folder() / "static" / "single.js").read_text("utf-8"))
     return Single(
         title=frame.title,
@@ -136,7 +136,7 @@ def _document(site: Site, frame: Frame, files: Mapping[str, bytes], shared: Mapp
 def _doors(site: Site, frame: Frame, files: Mapping[str, bytes]) -> dict[str, str]:
     """The pages that the table of contents lists, with their words: the layers, and what a page's own menu lists."""
     places = site.places
-    menu = {posixpath.normpath(posixpath.join(places.home, link.href)): link.words for link in frame.menu}
+    menu = {posixpath.normpath(posixpath.join(places.home, link.href)): link.words for link in frame.pages}
     # Looking up a point needs scripts with every unit's maps, and the map of units a script of its own.
     scripted = {places.page("lookup"), places.page("map")}
     listed = {page: words for page, words in menu.items() if page in files and page not in scripted}

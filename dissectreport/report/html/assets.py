@@ -19,6 +19,7 @@ SCRIPTS = (
     *(
         "site",
         "charts",
+        "menus",
         "units",
         "unit",
         "lookup",

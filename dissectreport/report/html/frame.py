@@ -30,6 +30,7 @@ class Assets:
     sans: str
     site: str
     charts: str
+    menus: str
     units: str
     unit: str
     lookup: str
@@ -112,6 +113,8 @@ class Frame:
     search: str = ""
     """The scripts of the search, with spaces between them: its own, then what it knows; '' where there is none."""
     menu: tuple[Link, ...] = ()
+    more: tuple[Link, ...] = ()
+    """Further pages of the model, which the menu shows when it is opened."""
     layers: tuple[Link, ...] = ()
     """The pages of the model's layers."""
     crumbs: tuple[Link, ...] = ()
@@ -135,6 +138,11 @@ class Frame:
     inline_scripts: tuple[str, ...] = ()
     """Style and scripts of a page that is complete in one file."""
 
+    @property
+    def pages(self) -> tuple[Link, ...]:
+        """All pages that the menu shows."""
+        return (*self.menu, *self.more)
+
     def to(self, there: str) -> str:
         """The relative address of `there`."""
         return link(self.here, there)
@@ -153,7 +161,7 @@ def frame(here: str, title: str, description: str, assets: Assets, scripts: tupl
         plotly=link(here, assets.plotly),
         search=_search(here, assets),
         fonts=(link(here, assets.serif), link(here, assets.sans)),
-        scripts=tuple(link(here, s) for s in (assets.site, assets.charts, *scripts)),
+        scripts=tuple(link(here, s) for s in (assets.site, assets.charts, assets.menus, *scripts)),
     )
 
 
@@ -171,6 +179,10 @@ def published(around: Frame, base_url: str, card: str = "") -> Frame:
 def full_address(base_url: str, place: str) -> str:
     """The address on the published site of a file; a folder stands for the page that it shows first."""
     return base_url + quote(re.sub(r"(^|/)index\.html$", r"\1", place))
+
+
+MORE = ("look-up", "real images", "segmenter", "replication", "methods", "compare")
+"""Entries of the menu of a model that are shown when it is opened."""
 
 
 def model_frame(
@@ -202,13 +214,15 @@ def model_frame(
         "methods": places.page("methods"),
         "compare": f"{COMPARING}#m={places.home}",
     }
+    every = {words: Link(link(here, there), words, words == current) for words, there in entries.items()}
     foot = (
         f"{dissection.title} · rule {facts.rule} · {facts.samples:,} images, seed {facts.seed}"
         f" · segmenter {facts.segmenter.get('name', 'unnamed')}"
     )
     return replace(
         frame(here, title, description, assets, scripts),
-        menu=tuple(Link(link(here, there), words, words == current) for words, there in entries.items()),
+        menu=tuple(every[words] for words in entries if words not in MORE),
+        more=tuple(every[words] for words in entries if words in MORE),
         layers=tuple(
             Link(link(here, places.layer(layer.name)), layer.name, here == places.layer(layer.name))
             for layer in dissection.layers

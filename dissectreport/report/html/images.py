@@ -229,14 +229,14 @@ def sheet(rows: Sequence[Bytes]) -> bytes:
     return webp(np.concatenate([np.concatenate(list(row), axis=1) for row in rows]), quality=90)
 
 
-def difference(before: Bytes, after: Bytes) -> bytes:
+def difference(before: Bytes, after: Bytes, quality: int = 84) -> bytes:
     """How much each pixel changed, dark for nothing, white for half the range of a channel or more.
 
     The largest change of a channel, a little brighter where small, on one scale always, so that pictures compare.
     """
     change = np.abs(after.astype(np.int16) - before.astype(np.int16)).max(2).clip(max=128)
     at = (change / np.float32(128))[..., None] ** 0.8
-    return webp(np.asarray(NOTHING + (PAPER - NOTHING) * at, np.uint8), quality=84)
+    return webp(np.asarray(NOTHING + (PAPER - NOTHING) * at, np.uint8), quality)
 
 
 NOTHING, PAPER = np.array((16, 16, 19), np.float32), np.array((251, 250, 247), np.float32)

@@ -146,6 +146,14 @@ class Places:
         """A picture made without one unit: `kind` of picture number `at`."""
         return f"{self.home}/{self.layers[layer]}/img/{unit}-{at}-{kind}.webp"
 
+    def alone(self, layer: str, unit: int, kind: str) -> str:
+        """Small images, side by side, with one unit ablated alone ('off'), or what that changes ('difference')."""
+        return f"{self.home}/{self.layers[layer]}/img/{unit}-alone-{kind}.webp"
+
+    def alone_before(self, concept: str) -> str:
+        """The same small images without edit, those of all units that are shown on images of a concept."""
+        return f"{self.home}/concepts/img/{self.concepts[concept]}-alone.webp"
+
     def repaired(self, kind: str, at: int, part: str, suffix: str = "webp") -> str:
         """A picture of a repair: `part` of picture number `at` of the worst or random ones."""
         return f"{self.home}/img/artifact-{kind}-{at}-{part}.{suffix}"

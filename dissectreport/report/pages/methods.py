@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,8 @@ class MethodsPage:
     wording: Wording
     downloads: Mapping[str, Mapping[str, Download]]
     """By table and then by layer, '' for the whole model."""
+    download_groups: tuple[tuple[str, tuple[str, ...]], ...]
+    """The tables by subject."""
     columns: Mapping[str, str]
     causes: CausalMethods | None
     artifacts: ArtifactMethods | None
@@ -123,6 +125,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         cards=cards("network" if facts.reads else "generator", facts.generator) + cards("segmenter", facts.segmenter),
         wording=site.wording,
         downloads=_downloads(site, frame, rows),
+        download_groups=_download_groups([name for name, _ in rows]),
         columns={
             **site.wording.dictionary(),
             **(real_images.COLUMNS if dissection.reality is not None else {}),
@@ -152,6 +155,19 @@ def _downloads(site: Site, frame: Frame, rows: Mapping[tuple[str, str], int]) ->
         csv, json = (frame.to(site.places.data(name, kind, layer or None)) for kind in ("csv", "json"))
         downloads.setdefault(name, {})[layer] = Download(number, csv, json, f"{name} of {layer or 'the model'}")
     return downloads
+
+
+def _download_groups(names: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The names of the tables by subject, of the subjects that have any."""
+    groups: dict[str, list[str]] = {words: [] for words in ("The model and its layers", *DOWNLOAD_GROUPS.values())}
+    for name in dict.fromkeys(names):
+        words = DOWNLOAD_GROUPS.get(name.split("-")[0], "The model and its layers")
+        groups[words].append(name)
+    return tuple((words, tuple(names)) for words, names in groups.items() if names)
+
+
+DOWNLOAD_GROUPS = {"causes": "Causal effects", "artifacts": "Artifact units"}
+"""The subject of the tables whose names begin with a word."""
 
 
 def _smallest_found(dissection: Dissection) -> tuple[tuple[str, float], ...]:

@@ -33,7 +33,7 @@ from dissectreport.report.html.charts import Point, Series, over_layers
 from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.images import HEAD
-from dissectreport.report.html.numbers import Agreement
+from dissectreport.report.html.numbers import Agreement, listing
 from dissectreport.report.html.policy import paint_policy
 from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
 from dissectreport.report.pages.matches import MatchChart, match_charts, own_units_summary
@@ -106,6 +106,8 @@ class OverviewPage:
     """Random bases in which directions were measured."""
     own_units: str
     """How many concepts have a unit of their own; '' where that was not measured."""
+    headline: str
+    """What units match, in one sentence; '' where no unit is interpretable."""
     kinds: str
     """How many units are of each kind; '' where that was not measured."""
     band: str
@@ -167,6 +169,7 @@ def overview_page(site: Site) -> OverviewPage:
         answer=against_random_directions(dissection.layers),
         bases=max(1, *(len(layer.by_rotation) for layer in dissection.layers)),
         own_units=_own_units(dissection.layers),
+        headline=_headline(site),
         kinds=_what_units_know(dissection.layers),
         band=frame.to(places.image("band")),
         band_size=band_size(dissection),
@@ -308,7 +311,20 @@ LOCAL = ("object", "part")
 """Categories of concepts that have a place of their own in each image."""
 
 
+def _headline(site: Site, most: int = 6) -> str:
+    """The concepts of the units that are shown first, in one sentence; '' without an interpretable unit."""
+    names = _strongest_labels(site, most)["concept"].tolist()
+    verb = "reads" if site.dissection.provenance.reads else "draws"
+    return f"Single units of this network match what it {verb}: {listing(names)}." if names else ""
+
+
 def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer, ...]:
+    """The strongest unit of each concept."""
+    layers = site.dissection.layers
+    return tuple(_layer_row(site, frame, layers[row.at], row) for row in rows_of(_strongest_labels(site, most)))
+
+
+def _strongest_labels(site: Site, most: int) -> pd.DataFrame:
     """The strongest unit of each concept: those that localise objects and parts first, then scenes, then colours."""
     tables = [leading_units(layer).assign(at=i) for i, layer in enumerate(site.dissection.layers)]
     ranked = pd.concat(tables, ignore_index=True)
@@ -316,9 +332,7 @@ def _highlights(site: Site, frame: Frame, most: int = 6) -> tuple[OverviewLayer,
     first = ranked.drop_duplicates("concept")
     turns = first.assign(turn=first.groupby("category").cumcount(), rank=_ranks(first))
     chosen = turns.sort_values(["rank", "turn", "selection_score"], ascending=[True, True, False], kind="stable")
-    chosen = chosen.head(most)
-    layers = site.dissection.layers
-    return tuple(_layer_row(site, frame, layers[row.at], row) for row in rows_of(chosen))
+    return chosen.head(most)
 
 
 def _ranks(units: pd.DataFrame) -> list[int]:

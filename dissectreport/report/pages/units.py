@@ -157,10 +157,14 @@ class LayerRows:
     effects: Mapping[int, list[Any]]
     order: Sequence[int]
     """The units of the layer, strongest first."""
+    strip_images: int
+    """Images on which every unit was ablated alone; 0 where that was not done."""
 
     @classmethod
     def of(cls, layer: Layer, units: range, interventions: Interventions | None = None) -> LayerRows:
         """The rows of some units, grouped, in the table of all; `interventions` has the effects of one layer."""
+        is_edited = interventions is not None and interventions.layer == layer.name
+        strips = interventions.strips.values() if interventions is not None and is_edited else ()
         return cls(
             list(layer.table.itertuples()),
             _by_unit(layer.pairs, units),
@@ -170,6 +174,7 @@ class LayerRows:
             if interventions is not None and interventions.layer == layer.name
             else {},
             leading_units(layer)["unit"].tolist(),
+            max((len(strip.samples) for strip in strips), default=0),
         )
 
 
@@ -256,7 +261,7 @@ def _header(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit_card: 
 
     alike = max(rows.correlated.get(unit_card.unit, []), key=lambda row: float(row.correlation), default=None)
     return UnitHeader(
-        badges=_badges(unit_card, rows.effects.get(unit_card.unit, [])),
+        badges=_badges(unit_card, rows.effects.get(unit_card.unit, []), rows.strip_images),
         rank=at + 1,
         stronger=to(rows.order[at - 1], f"unit {rows.order[at - 1]}") if at else None,
         weaker=to(rows.order[at + 1], f"unit {rows.order[at + 1]}") if at + 1 < len(rows.order) else None,
@@ -266,11 +271,15 @@ def _header(site: Site, frame: Frame, layer: Layer, rows: LayerRows, unit_card: 
     )
 
 
-def _badges(unit_card: Card, effects: Sequence[Any]) -> tuple[str, ...]:
-    """The remarks of a unit's header; `effects` are its rows in the table of causal effects."""
+def _badges(unit_card: Card, effects: Sequence[Any], strip_images: int) -> tuple[str, ...]:
+    """The remarks of a unit's header; `effects` are its rows in the table of causal effects.
+
+    A unit was measured on many images, or on those of its strip, or not at all.
+    """
     weak = ("weak match",) if unit_card.concept.name and not unit_card.interpretable else ()
     measured = any(not math.isnan(row.measured_effect) for row in effects)
-    effect = (f"effect {'measured' if measured else 'estimated'}",) if effects else ()
+    on_strip = f"effect measured in {strip_images} images" if strip_images else "effect estimated"
+    effect = ("effect measured" if measured else on_strip,) if effects else ()
     return (*weak, *unit_card.flags, *effect)
 
 

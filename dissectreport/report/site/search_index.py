@@ -30,7 +30,7 @@ def model_index(site: Site) -> bytes:
     index = {
         "model": site.dissection.title,
         "home": site.places.home,
-        "pages": [[item.words, item.href] for item in frame.menu],
+        "pages": [[item.words, item.href] for item in frame.pages],
         "layers": [_layer(site, frame, layer, names) for layer in site.dissection.layers],
         "concepts": _concepts(site, frame),
         "terms": [[term, f"{methods}#{term_anchor(term)}", meaning] for term, meaning in glossary(site).items()],
