@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,8 @@ class CausalUnit:
     card: Card
     estimate: float
     measured_effect: Point
+    alone: Point
+    """The effect of ablating it alone in the images of its strip; unknown where these show another concept."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class ConceptCauses:
     heat: tuple[HeatMap, ...]
     limit: float
     downloads: tuple[tuple[str, str, str], ...]
+    strip_images: int
+    """Images in which every unit was ablated alone; 0 where that was not done."""
     notes: tuple[str, ...]
 
 
@@ -202,8 +207,18 @@ def concept_causes(site: Site, interventions: Interventions, frame: Frame, one: 
         heat=() if pictures is None else heat_maps(site, frame, name, pictures),
         limit=0.0 if pictures is None else heat_limit(pictures.heat),
         downloads=downloads(site, frame, layer),
-        notes=interventions.notes,
+        strip_images=max((len(strip.samples) for strip in interventions.strips.values()), default=0),
+        notes=_notes_about(one.concept.name, interventions),
     )
+
+
+def _notes_about(concept: str, interventions: Interventions) -> tuple[str, ...]:
+    """The notes that name the concept, or no studied concept at all."""
+    studied = interventions.concepts["concept"].tolist()
+    named = [
+        (note, {name for name in studied if re.search(rf"\b{re.escape(name)}\b", note)}) for note in interventions.notes
+    ]
+    return tuple(note for note, names in named if not names or concept in names)
 
 
 def _curves_chart(studied: Studied) -> Markup:
@@ -224,12 +239,16 @@ def _causal_units(
     rows = sorted(rows, key=lambda row: int(row.rank))[: studied.leading.units if studied.leading else 20]
     effects = {int(row.unit): row for row in rows_for(interventions.effects, studied.concept.name)}
     table = rows_of(layer.table)
+    alone = {
+        int(row.unit): point_of(row, "measured_effect") for row in rows_for(interventions.alone, studied.concept.name)
+    }
 
     def causal_unit(rank: int, unit: int) -> CausalUnit:
         shown = card(site, frame, layer, table[unit])
         if unit not in effects:
-            return CausalUnit(rank, shown, math.nan, UNKNOWN)
-        return CausalUnit(rank, shown, float(effects[unit].estimate), point_of(effects[unit], "measured_effect"))
+            return CausalUnit(rank, shown, math.nan, UNKNOWN, UNKNOWN)
+        effect = point_of(effects[unit], "measured_effect")
+        return CausalUnit(rank, shown, float(effects[unit].estimate), effect, alone.get(unit, UNKNOWN))
 
     return tuple(causal_unit(int(row.rank), int(row.unit)) for row in rows)
 

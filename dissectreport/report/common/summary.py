@@ -69,6 +69,10 @@ class Summary:
     """The identity of the network."""
     digest: str = ""
     """SHA-256 of the file that it was imported from; '' where it was measured."""
+    headline: str = ""
+    """What its units match and cause; '' where that is unknown."""
+    story: tuple[tuple[str, str], ...] = ()
+    """Addresses of pictures that show it, each with a few words."""
 
     @classmethod
     def of_json(cls, facts: Mapping[str, Any]) -> Summary:
@@ -76,12 +80,14 @@ class Summary:
 
         An address of the site that no option would take is left out.
         """
-        read = cls(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"])})
+        story = tuple((str(address), str(words)) for address, words in facts.get("story", ()))
+        read = cls(**{**facts, "assets": tuple(facts["assets"]), "layers": tuple(facts["layers"]), "story": story})
         for field in fields(read):
             wanted = _KINDS.get(str(field.type))
             if wanted is not None and type(getattr(read, field.name)) is not wanted:
                 raise TypeError(f"{field.name} is {getattr(read, field.name)!r:.40}")
-        if not all(map(is_inside, (read.home, read.band, *read.assets, *filter(None, [read.compare])))):
+        pictures = (address for address, _ in read.story)
+        if not all(map(is_inside, (read.home, read.band, *read.assets, *filter(None, [read.compare]), *pictures))):
             raise ValueError("it names a path outside the site")
         if not read.layers:
             raise ValueError("it has no layers")

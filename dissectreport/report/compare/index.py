@@ -35,6 +35,8 @@ class Entry:
     count: InterpretableCount
     categories: tuple[tuple[str, str, InterpretableCount], ...]
     """Category, its mark, and the leading layer's units by their label within it."""
+    story: tuple[tuple[str, str], ...]
+    """Pictures of what its units cause, with their words."""
 
     @property
     def name(self) -> str:
@@ -126,4 +128,5 @@ def _entry(around: Frame, summary: Summary) -> Entry:
         categories=tuple(
             (c, mark_of(c), InterpretableCount.of_json(n)) for c, n in leading.get("categories", {}).items()
         ),
+        story=tuple((around.to(address), words) for address, words in summary.story),
     )

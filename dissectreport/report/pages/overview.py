@@ -37,6 +37,7 @@ from dissectreport.report.html.numbers import Agreement, listing
 from dissectreport.report.html.policy import paint_policy
 from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
 from dissectreport.report.pages.matches import MatchChart, match_charts, own_units_summary
+from dissectreport.report.pages.real_images import under_and_over
 from dissectreport.report.paint.live_image import LiveImage, live_image
 
 
@@ -130,6 +131,8 @@ class OverviewPage:
     no_painting: str
     """Why there is none; '' where there is one, or it was not wanted."""
     more: Mapping[str, str]
+    missing: str
+    """Which concepts are under-represented in generated images; '' where that was not measured."""
     replication: str
     """The page of the second measurement; '' where none was made."""
 
@@ -186,7 +189,8 @@ def overview_page(site: Site) -> OverviewPage:
         live=live,
         paint="" if dissection.painting is None else frame.to(places.page("paint")),
         no_painting=dissection.no_painting,
-        more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup")},
+        more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup", "real")},
+        missing="" if dissection.reality is None else under_and_over(site, frame, dissection.reality),
         replication="" if dissection.replication is None else frame.to(places.page("replication")),
     )
 
@@ -309,6 +313,15 @@ def _layer_row(site: Site, frame: Frame, layer: Layer, row: Any = None) -> Overv
 
 LOCAL = ("object", "part")
 """Categories of concepts that have a place of their own in each image."""
+
+
+def first_page_story(site: Site) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The sentences that the first page begins with, and its pictures with their words, from the top of the site."""
+    effects = teaser(site, site.frame("index.html", "", ""))
+    if effects is None:
+        return _headline(site), ()
+    pictures = tuple((picture.source, picture.head) for picture in effects.pictures if not picture.overlay)
+    return f"{_headline(site)} {effects.headline}".strip(), pictures
 
 
 def _headline(site: Site, most: int = 6) -> str:

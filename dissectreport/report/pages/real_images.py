@@ -126,6 +126,11 @@ def _galleries(
     return tuple((row, groups) for row, groups in less if any(group.examples for group in groups))[:GALLERIES]
 
 
+def under_and_over(site: Site, frame: Frame, reality: Reality) -> str:
+    """Which concepts are under- and over-represented, in a sentence of another page."""
+    return answer(_rows(site, frame, reality))
+
+
 def answer(rows: tuple[RealRow, ...]) -> str:
     """Which concepts are under- and over-represented, in a sentence."""
     less = [row for row in rows if row.verdict == "less"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from dissectreport.report.common.model import Site
-from dissectreport.report.common.summary import summary
+from dissectreport.report.common.summary import Summary, summary
 from dissectreport.report.common.table_formats import as_json_file
 from dissectreport.report.html.places import Files
+from dissectreport.report.pages.overview import first_page_story
 from dissectreport.report.site.downloads import table_files
 from dissectreport.report.site.pages import concept_files, layer_files, map_files, model_files, unit_files
 from dissectreport.report.site.pictures import model_pictures
@@ -44,7 +45,13 @@ def gather(site: Site, progress: Progress | None = None, spread: Spread = in_tur
     for number in range(len(parts)):
         ordered |= by_part[number]
     # Other models count this one as there once its summary is: it comes last.
-    return ordered | {f"{site.places.home}/summary.json": as_json_file(asdict(summary(site)))}
+    return ordered | {f"{site.places.home}/summary.json": as_json_file(asdict(told_summary(site)))}
+
+
+def told_summary(site: Site) -> Summary:
+    """The summary of a model with the pictures and the sentence that its first page begins with."""
+    headline, story = first_page_story(site)
+    return replace(summary(site), headline=headline, story=story)
 
 
 def parts_of(site: Site) -> list[Part]:

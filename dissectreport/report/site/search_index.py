@@ -30,7 +30,7 @@ def model_index(site: Site) -> bytes:
     index = {
         "model": site.dissection.title,
         "home": site.places.home,
-        "pages": [[item.words, item.href] for item in frame.pages],
+        "pages": [*([item.words, item.href] for item in frame.pages), ["tables to download", f"{methods}#downloads"]],
         "layers": [_layer(site, frame, layer, names) for layer in site.dissection.layers],
         "concepts": _concepts(site, frame),
         "terms": [[term, f"{methods}#{term_anchor(term)}", meaning] for term, meaning in glossary(site).items()],
