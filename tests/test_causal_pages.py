@@ -209,11 +209,47 @@ def test_a_unit_page_distinguishes_measured_effects_from_estimates(site: Path, f
     assert measured_effect.any() and not measured_effect.all()
     for unit, measured in measured_effect.items():
         words = page_text(site / "planted" / "layer2" / f"unit-{unit}.html")
-        assert "Causal effects" in words
+        assert "Causal effects" in words and "Ablating this unit alone" in words
+        assert ("effect measured in 8 images" in words) == (not measured)
+        assert "Estimated, not measured" not in words
+
+
+def test_every_unit_of_the_layer_is_shown_ablated_alone(site: Path, found: Interventions) -> None:
+    folder = site / "planted" / "layer2"
+    for unit, strip in found.strips.items():
+        page = Page((folder / f"unit-{unit}.html").read_text("utf-8"))
+        ablated = [e[1] for e in page.elements if e[1].get("alt", "").endswith(f"with unit {unit} ablated")]
+        assert len(ablated) == len(strip.samples) == 8
+        assert {image["src"] for image in ablated} == {f"img/{unit}-alone-off.webp"}
+        row = found.alone.set_index("unit").loc[unit]
+        measured = change(-row.measured_effect)
+        words = page_text(folder / f"unit-{unit}.html")
+        assert f"of tree in 8 images by {measured} [" in words or unit in found.unit_pictures or "removes" in words
+        with Image.open(folder / "img" / f"{unit}-alone-off.webp") as picture:
+            height, width = strip.after.shape[1:3]
+            assert picture.size == (8 * width, height)
+    assert "alone" not in page_text(site / "planted" / "layer1" / "unit-1.html")
+
+
+def test_what_a_unit_removes_alone_is_one_minus_the_ratio_of_pixels(found: Interventions) -> None:
+    strip, row = found.strips[0], found.alone.set_index("unit").loc[0]
+    assert row.measured_effect == pytest.approx(1 - strip.pixels_after.sum() / strip.pixels_before.sum())
+    assert row.measured_effect_low < row.measured_effect < row.measured_effect_high
+    assert row.images == 8 and row.concept == "tree"
+
+
+def test_without_strips_a_unit_page_tells_measured_effects_from_estimates(
+    dissection: Dissection, tmp_path: Path
+) -> None:
+    found = dissection.interventions
+    assert found is not None
+    write_site(replace(dissection, interventions=replace(found, strips={}, alone=found.alone[:0])), tmp_path)
+    measured_effect = found.effects.groupby("unit")["measured_effect"].apply(lambda values: values.notna().any())
+    for unit, measured in measured_effect.items():
+        words = page_text(tmp_path / "planted" / "layer2" / f"unit-{unit}.html")
         assert ("This unit was not ablated by itself." in words) == (not measured)
         assert ("Ablating this unit alone" in words) == measured
-    assert "Estimated, not measured" not in page_text(site / "planted" / "layer1" / "unit-1.html")
-    shown = Page((site / "planted" / "layer2" / "unit-0.html").read_text("utf-8"))
+    shown = Page((tmp_path / "planted" / "layer2" / "unit-0.html").read_text("utf-8"))
     assert sum("unit 0 ablated" in e[1].get("alt", "") for e in shown.elements) == len(found.unit_pictures[0].samples)
 
 

@@ -22,7 +22,7 @@ from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.networks import edits
 from dissectreport.networks.edits import Edit, inside_patches, run_prefix
 from dissectreport.networks.latents import latents
-from dissectreport.pipeline.ablation_plan import images_showing, insertion_spots, random_sets
+from dissectreport.pipeline.ablation_plan import images_showing, insertion_spots, random_sets, strongest_concepts
 from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.records.interventions import as_set
 from dissectreport.run.budgets import INTERVENTION_BUDGETS
@@ -33,9 +33,10 @@ from dissectreport.segmenters.planted import VOCABULARY, number_of
 from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import merge_all
+from dissectreport.stats.effects import FirstOrder
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
-from dissectreport.worker import ablations, gradients, half_precision, insertions, rankings
+from dissectreport.worker import ablations, edited_pictures, gradients, half_precision, insertions, rankings
 from dissectreport.worker.edited_model import EditedModel, pixels_by_image
 from dissectreport.worker.loaded_networks import Source
 from tests.support.planted_oracle import edited as slowly_edited
@@ -566,6 +567,30 @@ def test_what_random_sets_leave_of_a_concept_is_what_ablating_each_of_them_leave
     assert np.array_equal(found.pixels, ablated.pixels[[1, 4, 6], :, OBJECTS.index("ball")])
     assert np.array_equal(found.pixels[:, 2], areas.pixels[[1, 4, 6], number])
     assert found.pixels[:, 0].sum() == 0 < found.pixels[:, 2].sum()
+
+
+def test_each_unit_of_a_strip_is_ablated_alone_in_the_same_images() -> None:
+    number, units, samples = number_of("ball"), (UNIT["ball"], UNIT["dead"]), (1, 4, 6)
+    group = edited_pictures.StripGroup("one", number, units, samples)
+    strips = edited_pictures.make_unit_strips(SOURCE, key())(group)
+    areas, ablated = ablations.make_ablations(SOURCE, key(), [(unit,) for unit in units])(Shard(0, 0, 16))[1:]
+    assert strips.samples.tolist() == [1, 4, 6] and strips.units == units
+    assert np.array_equal(strips.pixels_before, areas.pixels[[1, 4, 6], number])
+    assert np.array_equal(strips.pixels_after.T, ablated.pixels[[1, 4, 6], :, OBJECTS.index("ball")])
+    assert strips.pixels_after[0].sum() == 0 < strips.pixels_before.sum()
+    assert np.array_equal(strips.after[1], strips.before)
+    assert (strips.after[0] != strips.before).any()
+
+
+def test_images_of_strips_are_made_smaller_and_never_larger() -> None:
+    assert edited_pictures.small(torch.zeros(2, 3, 64, 48)).shape == (2, 64, 48, 3)
+    large = edited_pictures.small(torch.full((1, 3, 128, 384), 1.0))
+    assert large.shape == (1, 32, 96, 3) and (large == 255).all()
+
+
+def test_units_are_shown_on_the_concept_that_they_change_most() -> None:
+    first = FirstOrder(np.array([[3.0, 0, 1], [1, -9, 0]]), np.array([1.0, 2]))
+    assert strongest_concepts(first).tolist() == [0, 1, 0]
 
 
 def test_every_context_with_enough_images_gets_as_many_insertions_each_in_another_image() -> None:
