@@ -448,12 +448,12 @@ def test_a_folder_of_real_images_is_shown_beside_generated_ones(photographs: Pat
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
     options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
     first = dissectreport.measure(options)
-    assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0}
+    assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0, "similar": 0}
     photographs.rename("others")
     (photographs.parent / "others" / "00.png").unlink()
     write(photographs.parent, DCGAN.replace("segmenter", 'reference = "others"\n    segmenter'))
     second = dissectreport.measure(options)
-    assert second.reference == {"folder": "others", "images": 19, "unreadable": 0}
+    assert second.reference == {"folder": "others", "images": 19, "unreadable": 0, "similar": 0}
     assert second.segmented != first.segmented
 
 

@@ -93,11 +93,12 @@ class ImageModel(Generator, Protocol):
     def without(self, names: Iterable[str]) -> ImageModel:
         """The same model without the images of these names."""
 
-    def unreadable(self) -> tuple[str, ...]:
-        """Names of the images that are known to be unreadable."""
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the images that are left out: known to be unreadable, or near-duplicates of others."""
 
     def description(self) -> Mapping[str, Any]:
-        """For the report: `folder` (its name), `images` (readable ones), `unreadable` (number of files)."""
+        """For the report: `folder` (its name), `images` (those that are used), and the numbers of files that are
+        left out: `unreadable`, `similar`."""
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know about the images, one line each: skipped files, enlarged and cropped images."""

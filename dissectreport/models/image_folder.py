@@ -6,7 +6,8 @@
 
 Images may lie at any depth, and are sorted by name, so that their order does not depend on the file system. Hidden
 files and folders (.name) are ignored. Opening a folder only lists it. Headers are read when `skipped`, `names` or
-`notes` are first used, and an image is decoded when it is read.
+`notes` are first used, and an image is decoded when it is read. When `order`, `names` or `notes` are first used, all
+images are decoded in a small size: near-duplicates of an earlier image are left out (`similar_images`).
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ from typing import Any, TypeVar
 import numpy as np
 import PIL
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from dissectreport.errors import FolderError, counted
 from dissectreport.files import sha256
-from dissectreport.image_files import fitted, opened_pixels
+from dissectreport.image_files import fitted, opened_pixels, rgb
+from dissectreport.models.similar_images import Look, near_duplicates
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif")
 """Endings of the names of images, in upper or lower case."""
-PIXELS_VERSION = 1
-"""Increased whenever the same file would give other pixels."""
+PIXELS_VERSION = 2
+"""Increased whenever the same files would give other pixels, or another order."""
 MAX_NAMED = 3
 """At most this many files are named in a line."""
 
@@ -88,6 +90,8 @@ class ImageFolder:
     """Number of other files, by the ending of their names."""
     undecodable: tuple[Unreadable, ...] = ()
     """Files that are known to fail when they are decoded; found by `validated`."""
+    known_similar: tuple[str, ...] | None = None
+    """Names of near-duplicates, if they are known; else they are looked for when they are first needed."""
     _known_headers: dict[str, Header | Unreadable] = field(default_factory=dict, repr=False)
     """Headers that were read; shared with copies of the folder without some images."""
     _orders: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
@@ -120,12 +124,22 @@ class ImageFolder:
         return tuple(header for header in self._headers if isinstance(header, Unreadable))
 
     @cached_property
+    def similar(self) -> tuple[str, ...]:
+        """Names of the near-duplicates of images with an earlier name, which are left out."""
+        if self.known_similar is not None:
+            return self.known_similar
+        looks = self._read_all(read_look, [file.name for file in self.files])
+        readable = [(file.name, look) for file, look in zip(self.files, looks, strict=True) if isinstance(look, Look)]
+        return tuple(readable[number][0] for number in near_duplicates(look for _, look in readable))
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the readable images, sorted; a FolderError if there is none."""
+        """Names of the readable images without near-duplicates, sorted; a FolderError if there is none."""
         skipped = {file.name for file in self.skipped}
         if len(skipped) == len(self.files):
             raise FolderError(self._no_readable(self.skipped))
-        return tuple(file.name for file in self.files if file.name not in skipped)
+        left_out = skipped.union(self.similar)
+        return tuple(file.name for file in self.files if file.name not in left_out)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -158,11 +172,11 @@ class ImageFolder:
         return list(images), torch.stack(list(images.values())) if images else torch.empty(0, 3, *self.size)
 
     def order(self, seed: int) -> tuple[str, ...]:
-        """The names in a random order that depends on `seed` and `files`, without those that are `undecodable`."""
+        """The names in a random order that depends on `seed` and `files`, without those that are left out."""
         if seed not in self._orders:
-            undecodable = {file.name for file in self.undecodable}
+            left_out = set(self.left_out())
             permuted = [self.files[number].name for number in np.random.RandomState(seed).permutation(len(self.files))]
-            self._orders[seed] = tuple(name for name in permuted if name not in undecodable)
+            self._orders[seed] = tuple(name for name in permuted if name not in left_out)
         return self._orders[seed]
 
     def validated(self, prefixes: Iterable[tuple[int, int]]) -> ImageFolder:
@@ -180,15 +194,25 @@ class ImageFolder:
 
         results = [result for seed, count in prefixes for result in self._until(count, self.order(seed), decode)]
         failed = dict.fromkeys(result for result in results if isinstance(result, Unreadable))
-        return replace(self, undecodable=(*self.undecodable, *failed)) if failed else self
+        undecodable = (*self.undecodable, *failed)
+        return replace(self, undecodable=undecodable, known_similar=self.similar) if failed else self
+
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the images that are left out: those that are `undecodable`, and `similar` ones."""
+        return (*(file.name for file in self.undecodable), *self.similar)
 
     def without(self, names: Iterable[str]) -> ImageFolder:
-        """The folder without the images of these names, which are known to be undecodable."""
-        return replace(self, undecodable=(*self.undecodable, *(Unreadable(name, "broken") for name in names)))
+        """The folder without the images of these names: those that another process has found to be `left_out`."""
+        known = tuple(Unreadable(name, "left out") for name in names)
+        return replace(self, undecodable=(*self.undecodable, *known), known_similar=())
 
     def description(self) -> Mapping[str, Any]:
-        """For the report, as plain JSON values: `folder` (its name, never its path), `images`, `unreadable`."""
-        return {"folder": self.name, "images": len(self), "unreadable": len(self.skipped)}
+        """For the report, as plain JSON values.
+
+        `folder` (its name, never its path), `images`, and how many files are left out: `unreadable`, `similar`.
+        """
+        numbers = {"unreadable": len(self.skipped), "similar": len(self.similar)}
+        return {"folder": self.name, "images": len(self), **numbers}
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know, one line each: files that are skipped, images that are enlarged or cropped."""
@@ -200,6 +224,7 @@ class ImageFolder:
         notes = (
             unreadable(self.skipped, len(self.files)) if self.skipped else "",
             of_other_kinds(self.others) if self.others else "",
+            of_similar(self.similar, len(self.files)) if self.similar else "",
             f"{share(small, len(headers))} smaller than {height} x {width} and enlarged" if small else "",
             f"{share(other, len(headers))} of another shape than {height} x {width} and cropped" if other else "",
         )
@@ -276,6 +301,13 @@ def of_other_kinds(others: Mapping[str, int]) -> str:
     kinds = sorted(others, key=lambda kind: (-others[kind], kind))
     named = ", ".join(map(printable, kinds[:MAX_NAMED])) + (" …" if len(kinds) > MAX_NAMED else "")
     return f"{counted(sum(others.values()), 'file')} of other kinds ({named}) skipped"
+
+
+def of_similar(similar: Sequence[str], files: int) -> str:
+    """How many of `files` images are near-duplicates of others, and the names of the first few."""
+    named = ", ".join(map(printable, similar[:MAX_NAMED])) + (" …" if len(similar) > MAX_NAMED else "")
+    verb = "a near-duplicate of another one and left out" if len(similar) == 1 else "near-duplicates and left out"
+    return f"{share(len(similar), files)} {verb}, so that no image is on both sides of a split: {named}"
 
 
 def share(some: int, images: int) -> str:
@@ -359,6 +391,17 @@ def read_image(path: Path, size: tuple[int, int]) -> Tensor:
     Raises whatever Pillow raises for a damaged file.
     """
     return torch.from_numpy(fitted(path, size)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def read_look(path: Path) -> Look:
+    """What an image looks like from afar; raises whatever Pillow raises for a damaged file."""
+    with opened_pixels(path) as image:
+        image.draft(None, (SMALL, SMALL))
+        return Look.of(rgb(ImageOps.exif_transpose(image)))
+
+
+SMALL = 32
+"""Height and width below which a JPEG is not decoded to see what it looks like."""
 
 
 def reason(problem: Exception) -> str:

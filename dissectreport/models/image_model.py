@@ -89,7 +89,7 @@ class FolderImageModel:
 
     @property
     def max_samples(self) -> int:
-        """The number of readable images."""
+        """The number of readable images without near-duplicates."""
         return len(self.folder)
 
     def __call__(self, z: Tensor) -> Tensor:
@@ -136,12 +136,12 @@ class FolderImageModel:
         """The same model without the images of these names."""
         return replace(self, folder=self.folder.without(names))
 
-    def unreadable(self) -> tuple[str, ...]:
-        """Names of the images that are known to be unreadable."""
-        return tuple(file.name for file in self.folder.undecodable)
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the images that are left out: known to be unreadable, or near-duplicates of others."""
+        return self.folder.left_out()
 
     def description(self) -> Mapping[str, Any]:
-        """For the report: `folder`, `images`, `unreadable`."""
+        """For the report: `folder`, `images`, `unreadable`, `similar`."""
         return self.folder.description()
 
     def notes(self) -> tuple[str, ...]:

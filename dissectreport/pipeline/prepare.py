@@ -200,10 +200,12 @@ def resolve_samples(plan: Plan, rule: Rule, options: MeasureOptions, generator: 
     if most is None:
         most = max(requested, options.pilot)
     if options.samples is not None and requested > most:
-        broken = generator.description()["unreadable"] if isinstance(generator, ImageModel) else 0
-        unreadable = f", and {broken:,} that cannot be read" if broken else ""
+        left_out = generator.description() if isinstance(generator, ImageModel) else {}
+        broken, similar = left_out.get("unreadable", 0), left_out.get("similar", 0)
+        unused = f", and {broken:,} that cannot be read" if broken else ""
+        unused += f", and {similar:,} near-duplicates" if similar else ""
         raise BadOption(
-            f"{generator.name} has {most:,} images{unreadable}; --samples must be at most {most:,}, not {requested:,}"
+            f"{generator.name} has {most:,} images{unused}; --samples must be at most {most:,}, not {requested:,}"
         )
     samples = min(requested, most)
     pilot = samples if rule.is_published else min(options.pilot, most)
@@ -222,6 +224,7 @@ def source_of(options: Options, networks: Networks, machine: Machine) -> Source:
         machine.threads,
         options.weights,
         str(networks.reference.path) if networks.reference else "",
+        reference_left_out=networks.reference.left_out() if networks.reference else None,
         features=networks.features,
     )
 
@@ -243,5 +246,5 @@ def without_unreadable_images(job: Job, reporter: Reporter) -> Job:
     samples, plan = resolve_samples(job.plan, job.rule, job.options, generator)
     if job.options.samples is None and samples < SAMPLES:
         reporter.say(f"measuring all {samples:,} images; the default is {SAMPLES:,}")
-    source = replace(job.source, broken=generator.unreadable())
+    source = replace(job.source, left_out=generator.left_out())
     return replace(job, samples=samples, plan=plan, source=source, networks=replace(job.networks, generator=generator))

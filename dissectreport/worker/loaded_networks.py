@@ -17,7 +17,7 @@ from dissectreport import plugins
 from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
 from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
 from dissectreport.models.base import Generator, ImageModel
-from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_folder import ImageFolder, open_folder
 from dissectreport.models.proggan import compute_as_published
 from dissectreport.networks import hooks
 from dissectreport.networks.latents import latents
@@ -42,8 +42,10 @@ class Source:
     """A file with the generator's weights; '' for its own."""
     reference: str = ""
     """A folder of real images, '' for the generator's own."""
-    broken: tuple[str, ...] = ()
-    """Images that a generator that reads images leaves out."""
+    left_out: tuple[str, ...] | None = None
+    """Images that a generator that reads images leaves out; None to look for them."""
+    reference_left_out: tuple[str, ...] | None = None
+    """Images of the reference that are left out; None to look for them."""
     features: str = ""
     """The network in whose features images are compared; '' for the segmenter's probabilities."""
     as_published: bool = False
@@ -79,7 +81,7 @@ def kept_models(source: Source) -> Models:
 
 def generator_facts(source: Source) -> Source:
     """The part of a source that its generator depends on."""
-    return replace(source, segmenter="", reference="", features="", threads=1)
+    return replace(source, segmenter="", reference="", reference_left_out=None, features="", threads=1)
 
 
 def keep_memory() -> None:
@@ -116,8 +118,8 @@ class Models:
     def generator(self) -> Generator:
         """The generator that is measured."""
         trained, seed = plugins.generator(self.source.generator, self.source.weights), self.source.untrained
-        if self.source.broken and isinstance(trained, ImageModel):
-            trained = trained.without(self.source.broken)
+        if self.source.left_out is not None and isinstance(trained, ImageModel):
+            trained = trained.without(self.source.left_out)
         bare = trained if seed is None else untrained(trained, seed)
         assert bare is not None, "a control is measured only where it can be made"
         compute_as_published(bare.module, self.source.as_published)
@@ -139,11 +141,17 @@ class Models:
         """(count, *latent_shape) latents on the device."""
         return latents_of(self.generator, seed, first, count).to(self.device)
 
+    @cached_property
+    def reference(self) -> ImageFolder:
+        """The folder of real images."""
+        folder, left_out = open_folder(self.source.reference, self.generator.image_size), self.source.reference_left_out
+        return folder if left_out is None else folder.without(left_out)
+
     def first_real_images(self, count: int) -> Tensor | None:
         """(n, 3, h, w) real images in [-1, 1], at most `count`: of the reference or of the generator, or None."""
         if not self.source.reference:
             return self.generator.training_like_images(count)
-        return open_folder(self.source.reference, self.generator.image_size).first(count)
+        return self.reference.first(count)
 
     def image_features(self, images: Tensor) -> Tensor:
         """(n, d) checked features of (n, 3, h, w) images, with gradients."""
@@ -158,7 +166,7 @@ class Models:
     def real(self, shard: Shard, of: int) -> tuple[list[int], Tensor]:
         """The shard's readable images among `of` real ones: their positions, and (n, 3, h, w) in [-1, 1]."""
         if self.source.reference:
-            return open_folder(self.source.reference, self.generator.image_size).part(shard.first, shard.count)
+            return self.reference.part(shard.first, shard.count)
         who = f"generator {self.generator.name!r} failed to give {of} real images"
         part = getattr(self.generator, "training_like_from", None)
         if part is not None:
@@ -250,7 +258,7 @@ def without_broken(source: Source, count: int) -> Models:
     models = source.models()
     if not isinstance(models.generator, ImageModel):
         return models
-    return replace(source, broken=models.generator.validated([(1, count)]).unreadable()).models()
+    return replace(source, left_out=models.generator.validated([(1, count)]).left_out()).models()
 
 
 def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tensor:

@@ -102,7 +102,9 @@ def origin(folder: Mapping[str, Any], shown: int) -> str:
     """A sentence about the folder from which so many images are shown; '' without one."""
     if not folder:
         return ""
+    similar = folder.get("similar", 0)
     left_out = f"; {count(folder['unreadable'])} could not be read" if folder["unreadable"] else ""
+    left_out += f"; {count(similar)} near-duplicates were left out" if similar else ""
     return f"{count(shown)} of {count(folder['images'])} images of the folder {folder['folder']}{left_out}."
 
 
