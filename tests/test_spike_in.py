@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from dissectreport.analysis.dissection.corrected_rule import Groups, score
 from dissectreport.analysis.dissection.spike_in import POWER, spike_in, truth
 from dissectreport.analysis.results import spike_in as spike_in_columns
 from dissectreport.analysis.results.dissection import COLUMNS
@@ -21,6 +23,7 @@ from dissectreport.vocabulary import Vocabulary
 from dissectreport.worker.counting import Masks
 from dissectreport.worker.spikes import spikes
 from tests.support.dissections import example_dissection
+from tests.support.simulations import PIXELS, World
 from tests.support.sites import page_text
 
 SIDE = 12
@@ -81,10 +84,36 @@ def found() -> list[object]:
 def test_intervals_hold_the_truth_of_planted_units_and_few_are_found_that_should_not_be(found) -> None:
     covered, intervals = sum(one.covered for one in found), sum(one.intervals for one in found)
     assert 0.92 <= covered / intervals <= 1
+    usual = [one.usual()[0] <= one.covered / one.intervals for one in found]
+    assert np.mean(usual) >= 0.8
     assert sum(one.falsely for one in found) / sum(one.found for one in found) <= 0.05
     planted = found[0].planted
     assert not planted.loc[planted["planted_share"] == 0, "found"].any()
     assert planted.loc[planted["planted_share"] == SHARES[-2], "found"].all()
+
+
+def test_the_chance_level_of_a_planted_unit_leaves_out_the_images_that_it_copies(found) -> None:
+    none = pd.concat([one.planted[one.planted["planted_share"] == 0] for one in found])
+    by_concept = none.groupby("concept")["corrected_iou"]
+    error = by_concept.std() / np.sqrt(by_concept.size())
+    assert (by_concept.mean().abs() < 3 * error).all(), "with the copied image it would be a 47th lower"
+    for end in ("", "_low", "_high"):
+        assert none[f"corrected_iou{end}"].notna().all()
+    held = (none["corrected_iou_low"] <= 0) & (none["corrected_iou_high"] >= 0)
+    assert held.mean() >= 0.9
+
+
+def test_where_nothing_overlaps_the_interval_holds_what_may_have_been_missed() -> None:
+    rare = World((0.0,), (0.9, 0.06), side=2)
+    truth = rare.truth()
+    whole = score(Groups.of([(0, truth), (1, truth)]), PIXELS, 1).iou.value[0, 1]
+    rows = [score(Groups.of(rare.shards(seed, 12)), PIXELS, 1) for seed in range(12)]
+    zero, one = np.array([0]), np.array([1])
+    ends = [(scores.iou.value[0, 1], *scores.intervals(zero, one)[0]) for scores in rows]
+    without = [(low[0], high[0]) for value, low, high in ends if value == 0]
+    assert without, "some runs have no overlap"
+    assert all(low == 0 and whole < high < 0.2 for low, high in without)
+    assert np.mean([low[0] <= whole <= high[0] for _, low, high in ends]) >= 0.9
 
 
 def test_a_unit_of_the_smallest_size_that_is_found_is_found_as_often_as_that_says(found) -> None:
@@ -102,6 +131,8 @@ def test_the_methods_page_says_what_the_run_would_have_found(found, tmp_path: Pa
     write_site(replace(example_dissection(units=6, layers=1), spike_in=found[0]), tmp_path)
     text = page_text(tmp_path / "planted" / "methods.html")
     assert f"{found[0].covered} of {found[0].intervals} intervals of 95% contain the truth" in text
+    low, high = found[0].usual()
+    assert f"Of so many, right intervals contain between {low:.3f} and {high:.3f} in 95% of runs." in text
     assert f"of {found[0].found} planted units that the rule calls interpretable, {found[0].falsely} have" in text
     header = (tmp_path / "planted" / "data" / "planted.csv").read_text("utf-8-sig").splitlines()[0]
     assert set(header.split(",")) <= {*COLUMNS, *spike_in_columns.COLUMNS}

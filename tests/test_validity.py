@@ -14,7 +14,7 @@ from dissectreport.analysis.dissection.corrected_rule import Groups, judge, scor
 from dissectreport.analysis.dissection.counted import Words
 from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, predicted, tally
 from dissectreport.analysis.dissection.match_curves import CUT_OFFS, at_least, match_curve
-from dissectreport.analysis.dissection.own_units import own_units
+from dissectreport.analysis.dissection.own_units import best_units, own_units
 from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.unit_tables import figures
@@ -130,8 +130,10 @@ def random_basis(random, units):
     return q * np.sign(np.diag(r))
 
 
-def own_units_of(seed, units, has_own, shards=8, bases=5):
-    """Own units of a layer of independent features, for two concepts: each a feature of its own, or a mixture of all.
+def bases_of(seed, units, has_own, shards=8, bases=5):
+    """The scores of a layer of independent features and those of its random bases, with words for two concepts.
+
+    Each concept has a feature of its own, or is a mixture of all.
 
     Units are the features. Concepts show where their feature, or their mixture, is large.
     """
@@ -147,18 +149,36 @@ def own_units_of(seed, units, has_own, shards=8, bases=5):
         return score(Groups.of((group, counts_of(on[group], masks[group])) for group in range(shards)), PIXELS, 1)
 
     scores, *rotations = map(scores_in, turned)
-    return own_units(scores, rotations, Words(Vocabulary.of(object=("sky", "tree")), scores.concepts))
+    return scores, rotations, Words(Vocabulary.of(object=("sky", "tree")), scores.concepts)
+
+
+@pytest.fixture(scope="module")
+def layers_of_no_special_basis():
+    """Fifty layers in which units are one more random basis."""
+    return [bases_of(seed, 16, has_own=False, shards=6) for seed in range(50)]
 
 
 def test_concepts_have_units_of_their_own_where_units_are_their_features():
-    found = own_units_of(1, 24, has_own=True)
+    layer = bases_of(1, 24, has_own=True)
+    found = own_units(*layer)
     assert dict(zip(found["concept"], found["unit"], strict=True)) == {"sky": 0, "tree": 1}
     assert found["own_unit"].all() and (found["q"] < 0.01).all() and (found["difference_low"] > 0).all()
     assert (found["best_direction_least"] <= found["best_direction"]).all()
+    together = best_units(*layer)
+    assert together.p < 0.01 and together.units > max(together.directions)
+    assert (together.concepts, len(together.directions)) == (2, 5)
+    assert together.units == pytest.approx(found["corrected_iou"].mean())
+    assert together.mean == pytest.approx(found["best_direction"].mean())
 
 
-def test_concepts_rarely_have_units_of_their_own_where_no_basis_is_special():
-    found = pd.concat([own_units_of(seed, 16, has_own=False, shards=6) for seed in range(50)])
+def test_units_are_rarely_called_privileged_where_no_basis_is_special(layers_of_no_special_basis):
+    p = np.array([best_units(*layer).p for layer in layers_of_no_special_basis])
+    assert (p < 0.05).mean() <= 0.1
+    assert 0.3 < p.mean() < 0.7 and (p > 0.5).mean() >= 0.3
+
+
+def test_concepts_rarely_have_units_of_their_own_where_no_basis_is_special(layers_of_no_special_basis):
+    found = pd.concat([own_units(*layer) for layer in layers_of_no_special_basis])
     assert (found["p"] < 0.05).mean() <= 0.07
     assert found["own_unit"].mean() <= 0.05
 
@@ -168,6 +188,8 @@ def test_only_the_most_common_of_twins_is_tested_for_a_unit_of_its_own():
     words = Words(Vocabulary.of(object=("grass", "turf")), scores.concepts, {2: 1})
     assert own_units(scores, [scores, scores], words)["concept"].tolist() == ["grass"]
     assert not len(own_units(scores, [], words))
+    assert best_units(scores, [scores], words) is None, "one basis has no spread"
+    assert best_units(scores, [scores, scores], words).concepts == 1
 
 
 def test_the_interval_of_random_directions_holds_the_count_of_another_random_basis():

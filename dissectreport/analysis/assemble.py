@@ -360,6 +360,7 @@ def _layer(units: Units, pictures: ShownPictures) -> Layer:
         by_rotation=units.counts.by_rotation,
         by_concept=units.counts.by_concept,
         own_units=units.own_units,
+        best_units=units.best_units,
         match_curves=units.counts.match_curves,
         formulas=units.formulas,
     )

@@ -18,21 +18,22 @@ def spikes(masks: Masks, first: int) -> Spikes:
     random = np.random.RandomState(SEED + first)
     concepts, images = len(masks.concepts), masks.images
     own = random.random_sample((concepts, len(SHARES), images)) < np.array(SHARES)[:, None]
-    other = int(random.randint(1, images)) if images > 1 else 0
+    others = random.randint(1, images, concepts).tolist() if images > 1 else [0] * concepts
     shown = precise(torch.from_numpy(masks.by_pixel).to(masks.label_sets.device))
     keys = masks.label_sets.long() + torch.arange(images, device=masks.label_sets.device)[:, None] * masks.sets
     observed, crossed, on = [], [], []
     for concept in range(concepts):
         mask = masks.holds[concept].bool()[masks.label_sets.long()]
         # A row of each share is a sum of rows of images: one that shows its own mask, or another image's.
-        maps = torch.cat([mask, mask.roll(other, 0)])
+        maps = torch.cat([mask, mask.roll(others[concept], 0)])
         copied = torch.from_numpy(np.concatenate([own[concept], ~own[concept]], 1)).to(maps.device)
         overlaps = torch.cat([_overlaps(masks, keys[half]) for half in torch.split(maps, images)])
         observed.append(whole(precise(copied) @ overlaps))
-        # Sums of at most as many ones as there are images.
-        shown_by = precise(copied.float() @ maps.float())
-        crossed.append(whole(shown_by @ shown.T))
-        on.append(whole(shown_by.sum(1)))
+        # Pixels of both concepts in all pairs of different images: those of a planted unit would hold the very image
+        # that it copies, and its chance level would be too high.
+        pairs = whole(shown[concept] @ shown.T - overlaps[:images].sum(0))
+        crossed.append(observed[-1] + pairs)
+        on.append(whole(precise(copied) @ precise(maps.sum(1))))
     shape = (1, concepts, len(SHARES), concepts)
     per_image = masks.by_image
     return Spikes(

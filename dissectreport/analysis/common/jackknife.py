@@ -27,6 +27,10 @@ class Jackknife:
         """Degrees of freedom: groups less one."""
         return len(self.sizes) - 1
 
+    def at(self, rows: Ints, columns: Ints) -> Jackknife:
+        """Those of some rows and columns, which broadcast."""
+        return Jackknife(self.value[rows, columns], self.without[:, rows, columns], self.sizes)
+
     def error(self) -> Floats:
         """(...) standard error; NaN with fewer than two groups."""
         groups = len(self.sizes)

@@ -27,13 +27,12 @@ class CorrectedIoU:
     def at(self, rows: Ints, columns: Ints) -> CorrectedIoU:
         """Those of pairs of a unit and a concept column; rows and columns broadcast."""
         jack = self.jackknife
-        picked = Jackknife(jack.value[rows, columns], jack.without[:, rows, columns], jack.sizes)
-        return CorrectedIoU(picked, self.chance_level[rows, columns])
+        return CorrectedIoU(jack.at(rows, columns), self.chance_level[rows, columns])
 
     def interval(self) -> tuple[Floats, Floats]:
         """(...) ends of the 95% interval; NaN with fewer than two groups."""
         low, high = self.as_shares().share_interval()
-        return self._from_share(low), self._from_share(high)
+        return self.of_iou(low), self.of_iou(high)
 
     def p_above(self, bound: float, value: Floats | None = None) -> Floats:
         """(...) one-sided p-value of being above `bound`, of the values or of other ones with the same errors."""
@@ -57,6 +56,7 @@ class CorrectedIoU:
     def _share(self, corrected: Floats) -> Floats:
         return np.asarray(corrected * (1 - self.chance_level) + self.chance_level)
 
-    def _from_share(self, share: Floats) -> Floats:
+    def of_iou(self, share: Floats) -> Floats:
+        """(...) the chance-corrected values of IoUs, at the same chance levels."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray((share - self.chance_level) / (1 - self.chance_level))

@@ -23,6 +23,7 @@ from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance, intersection_over_union
 
 REPLICATES = 100
+UNSEEN = -np.log(0.025)
 AT_ONCE = 1 << 30
 """Bytes of counts by group that are judged at a time."""
 COPIES = 8
@@ -132,6 +133,8 @@ class Scores:
     """(units, c) and so on, on the held-out half at the chosen threshold."""
     chance_level: Jackknife
     corrected_iou: Jackknife
+    unseen: Floats
+    """(units, c) the IoU of as much overlap as the held-out half fails to show with a probability of 2.5%."""
     expected: Floats
     """(units, c) pixels of overlap expected by chance on the held-out half."""
     on_fraction: Floats
@@ -148,6 +151,20 @@ class Scores:
     def corrected(self) -> CorrectedIoU:
         """The chance-corrected IoUs with their chance levels."""
         return CorrectedIoU(self.corrected_iou, self.chance_level.value)
+
+    def intervals(self, rows: Ints, columns: Ints) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """Ends of the 95% intervals of the IoUs and of the chance-corrected IoUs of pairs of a unit and a column.
+
+        Neither ends below what may have been missed: where little or nothing overlaps, the groups hardly differ.
+        """
+        iou, corrected, unseen = (
+            self.iou.at(rows, columns),
+            self.corrected.at(rows, columns),
+            self.unseen[rows, columns],
+        )
+        (low, high), ends = iou.share_interval(), corrected.interval()
+        corrected_low = np.where(iou.value == 0, corrected.of_iou(np.zeros(unseen.shape)), ends[0])
+        return (low, np.maximum(high, unseen)), (corrected_low, np.maximum(ends[1], corrected.of_iou(unseen)))
 
     @classmethod
     def together(cls, parts: Sequence[Scores]) -> Scores:
@@ -173,6 +190,7 @@ class Scores:
             iou=jackknife(lambda part: part.iou),
             chance_level=jackknife(lambda part: part.chance_level),
             corrected_iou=jackknife(lambda part: part.corrected_iou),
+            unseen=joined(lambda part: part.unseen),
             expected=joined(lambda part: part.expected),
             on_fraction=joined(lambda part: part.on_fraction),
             curves=(
@@ -207,12 +225,23 @@ def score(groups: Groups, pixels: int, replicates: int = REPLICATES) -> Scores:
         iou=iou,
         chance_level=chance_level,
         corrected_iou=corrected_iou,
+        unseen=_unseen(total["on"], total["present"], held_out.images.sum(0)),
         expected=total["expected"],
         on_fraction=total["on"] / spots,
         curves=_curves(held_out, spots),
         band=_bands(held_out, leading(chosen, tested)) if len(tested) else None,
         resampled=resampled,
     )
+
+
+def _unseen(on: Floats, present: Floats, images: Ints) -> Floats:
+    """(units, c) the IoU of an overlap that covers the concept in `UNSEEN` images of average area.
+
+    What shows in no image may yet show in others: if it shows in one of n images in `UNSEEN` / n on average, it is not
+    there with a probability of 2.5% (the rule of three: Hanley & Lippman-Hand 1983).
+    """
+    both = np.minimum(on, np.minimum(present, UNSEEN * present / np.maximum(images, 1)))
+    return intersection_over_union(both, on, np.broadcast_to(present, on.shape))
 
 
 def _tested(selection: Groups, held_out: Groups) -> NDArray[np.bool_]:

@@ -8,22 +8,26 @@ among N directions, one more direction exceeds the threshold by x with probabili
 best of U directions does so with probability 1 - (1 - that)^U: the p-value of the best unit.
 
 The unit is chosen on the selection images and scored on the held-out ones, like the best direction of every basis.
+
+All concepts together: the mean score of their best units is compared with the means of the random bases by Student's t
+for one more observation. All are scored on the same images, so that what these owe to chance is no part of the test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import pandas as pd
 
 from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.common.student import joint_reach
+from dissectreport.analysis.common.student import joint_reach, upper_tail
 from dissectreport.analysis.dissection.corrected_rule import Scores
 from dissectreport.analysis.dissection.counted import Words
-from dissectreport.analysis.results.dissection import OWN_UNIT_COLUMNS
+from dissectreport.analysis.results.dissection import OWN_UNIT_COLUMNS, BestUnits
 from dissectreport.stats.base import Floats
 
 PEAKS = 10
@@ -42,6 +46,33 @@ def own_units(scores: Scores, rotations: Sequence[Scores], words: Words) -> pd.D
     q = benjamini_hochberg(table["p"].to_numpy(np.float64))
     own = (q < Q) & (table["corrected_iou"].to_numpy(np.float64) > LEAST_CORRECTED_IOU)
     return table.assign(q=q, own_unit=own).sort_values(["p", "difference"], ascending=[True, False], ignore_index=True)
+
+
+def best_units(scores: Scores, rotations: Sequence[Scores], words: Words) -> BestUnits | None:
+    """The best units of all tested concepts together; None with fewer than two random bases, or without concepts.
+
+    Of twins only the most common concept counts.
+    """
+    numbers = [int(number) for number in scores.concepts[scores.tested] if int(number) not in words.twins]
+    numbers = [number for number in numbers if _tested(number, rotations)]
+    if len(rotations) < 2 or not numbers:
+        return None
+    units, *directions = (
+        float(np.mean([float(_best(number, basis)[1].value) for number in numbers])) for basis in (scores, *rotations)
+    )
+    return BestUnits(units, tuple(directions), len(numbers), p_of_one_more(units, directions))
+
+
+def p_of_one_more(value: float, others: Sequence[float]) -> float:
+    """The one-sided p-value of a value that would be one more of some others, by Student's t.
+
+    >>> p_of_one_more(1.0, [0.0, 1.0, 2.0])
+    0.5
+    """
+    spread = float(np.std(others, ddof=1)) * sqrt(1 + 1 / len(others))
+    if not spread:
+        return float(value <= others[0])
+    return float(upper_tail(np.float64((value - np.mean(others)) / spread), len(others) - 1))  # type: ignore[arg-type]
 
 
 def p_of_best(best: float, directions: Floats, units: int) -> float:

@@ -22,7 +22,7 @@ from dissectreport.analysis.dissection.counted import Chances, Counted, Words
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
 from dissectreport.analysis.dissection.interpretable_counts import across_rotations, counts_of, mean_match, tally
-from dissectreport.analysis.dissection.own_units import own_units
+from dissectreport.analysis.dissection.own_units import best_units, own_units
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
     leading_curves,
@@ -160,6 +160,7 @@ def examine(
         pairs=pair_table(scores, words, counted.thresholds),
         counts=counts_of(rows),
         own_units=own_units(scores, [one.scores for one in turned], words),
+        best_units=best_units(scores, [one.scores for one in turned], words),
         curves=leading_curves(scores, verdict, counted.thresholds),
         correlated=most_correlated(counted.cross),
         kind=kind,
@@ -259,6 +260,7 @@ def score(evidence: Evidence, rule: Rule, category: Ints) -> RuleScores:
         iou=jackknife["iou"],
         chance_level=jackknife["chance_level"],
         corrected_iou=jackknife["corrected_iou"],
+        unseen=np.zeros(ratios["iou"].shape),
         expected=together.expected,
         on_fraction=np.repeat(groups.on.sum(0) / (groups.samples.sum() * image), concepts, 1),
         curves=curves(evidence, union, image),

@@ -81,7 +81,7 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
     column, share = unit // shares, unit % shares
     iou, corrected = (values.reshape(-1) for values in truth(every))
     verdict = judge(scores)
-    low, high = scores.iou.share_interval()
+    (low, high), (corrected_low, corrected_high) = scores.intervals(unit, column)
     same = [words.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(verdict.column, 0), strict=True)]
     right = np.array(same) & (corrected > LEAST_CORRECTED_IOU)
     table = pd.DataFrame(
@@ -92,8 +92,11 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
             "iou_true": iou,
             "corrected_iou_true": corrected,
             "iou": scores.iou.value[unit, column],
-            "iou_low": low[unit, column],
-            "iou_high": high[unit, column],
+            "iou_low": low,
+            "iou_high": high,
+            "corrected_iou": scores.corrected_iou.value[unit, column],
+            "corrected_iou_low": corrected_low,
+            "corrected_iou_high": corrected_high,
             "label": words.concept(verdict.column),
             "q": verdict.q,
             "found": verdict.interpretable,

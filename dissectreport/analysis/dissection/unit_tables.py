@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife
-from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import CURVES, PAIRS, Counted, Words
 from dissectreport.analysis.dissection.parts import Parts, no_figures
@@ -34,13 +33,11 @@ def figures(
     there = columns >= 0
     at = np.where(there, columns, 0)
 
-    def pick(jack: Jackknife) -> Jackknife:
-        return Jackknife(jack.value[rows, at], jack.without[:, rows, at], jack.sizes)
-
-    iou, chance_level, corrected_iou = pick(scores.iou), pick(scores.chance_level), pick(scores.corrected_iou)
+    iou, chance_level, corrected_iou = (
+        jack.at(rows, at) for jack in (scores.iou, scores.chance_level, scores.corrected_iou)
+    )
     lift = lifted(iou, chance_level, scores.expected[rows, at])
-    iou_low, iou_high = iou.share_interval()
-    corrected_iou_low, corrected_iou_high = CorrectedIoU(corrected_iou, chance_level.value).interval()
+    (iou_low, iou_high), (corrected_iou_low, corrected_iou_high) = scores.intervals(rows, at)
     lift_low, lift_high = lift.ratio_interval()
     values = {
         "threshold": thresholds.values()[:, thresholds.chance_columns][rows, scores.threshold[rows, at]].astype(

@@ -19,7 +19,7 @@ from dissectreport.analysis.dissection.interpretable_counts import (
     counts_of,
     scores_of_directions,
 )
-from dissectreport.analysis.dissection.own_units import own_units
+from dissectreport.analysis.dissection.own_units import best_units, own_units
 from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
@@ -28,7 +28,7 @@ from dissectreport.analysis.dissection.unit_tables import (
     pair_table,
     unit_table,
 )
-from dissectreport.analysis.results.dissection import Curves
+from dissectreport.analysis.results.dissection import BestUnits, Curves
 from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.stats.base import Ints
 from dissectreport.stats.thresholds import Thresholds
@@ -45,6 +45,7 @@ class Units:
     pairs: pd.DataFrame
     counts: ControlCounts
     own_units: pd.DataFrame
+    best_units: BestUnits | None
     curves: Curves
     correlated: pd.DataFrame
     kind: NDArray[np.str_]
@@ -76,6 +77,7 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
         pairs=pair_table(scores, words, counted.thresholds, parts),
         counts=counts_of(controls(counted, scores, rotations, words, verdict)),
         own_units=own_units(scores, rotations, words),
+        best_units=best_units(scores, rotations, words),
         curves=leading_curves(scores, verdict, counted.thresholds),
         correlated=most_correlated(counted.cross),
         kind=kind,

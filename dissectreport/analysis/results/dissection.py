@@ -184,6 +184,24 @@ def no_own_units() -> pd.DataFrame:
     return pd.DataFrame(columns=list(OWN_UNIT_COLUMNS))
 
 
+@dataclass(frozen=True)
+class BestUnits:
+    """The best units of all concepts together, against the best directions of random bases."""
+
+    units: float
+    """Mean chance-corrected IoU of the best unit of each concept."""
+    directions: tuple[float, ...]
+    """That of the best directions of each random basis."""
+    concepts: int
+    p: float
+    """One-sided p-value: that of units which are one more random basis."""
+
+    @property
+    def mean(self) -> float:
+        """The mean over random bases."""
+        return sum(self.directions) / len(self.directions)
+
+
 MATCH_COLUMNS = ("control", "category", "cut_off", "units", "units_low", "units_high", "layer_units")
 """Columns of `Layer.match_curves`."""
 
@@ -321,6 +339,8 @@ class Layer:
     """Interpretable random directions in each random basis."""
     own_units: pd.DataFrame = field(default_factory=no_own_units)
     """One row a tested concept: its best unit against the best of as many random directions (`OWN_UNIT_COLUMNS`)."""
+    best_units: BestUnits | None = None
+    """All these concepts together; None with fewer than two random bases, or where no concept is tested."""
     match_curves: pd.DataFrame = field(default_factory=no_match_curves)
     """One row a control, category ('' = all) and cut-off: the units whose corrected_iou with their label is at least
     that (`MATCH_COLUMNS`)."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
-from dissectreport.analysis.results.dissection import COLUMNS, Provenance
-from dissectreport.report.html.numbers import count, interval, listing, plural, share, signed
+from dissectreport.analysis.results.dissection import COLUMNS, BestUnits, Provenance
+from dissectreport.report.html.numbers import count, interval, listing, p_value, plural, share, signed
 from dissectreport.run.rules import RuleName
 
 
@@ -223,6 +223,20 @@ def own_units_in_words(layer: str, own: Sequence[str], tested: int) -> str:
         f"In {layer}, {count(len(own))} of {plural(tested, 'tested concept')} {verb}: one that matches the concept"
         f" better than the best of as many random directions ({named})."
     )
+
+
+def best_units_in_words(best: BestUnits) -> str:
+    """How the best units of all concepts together compare with the best directions of random bases."""
+    compared = (
+        f"Over {plural(best.concepts, 'concept')} together, best units match by {share(best.units, 3)} on average, best"
+        f" directions of {count(len(best.directions))} random bases by"
+        f" {share(min(best.directions), 3)} to {share(max(best.directions), 3)}"
+    )
+    p = p_value(best.p)
+    said = f"p {p}" if p.startswith("<") else f"p = {p}"
+    if best.p < Q:
+        return f"{compared}: units are privileged ({said})."
+    return f"{compared}: units are not significantly better than random directions ({said})."
 
 
 def what_units_know(units: int, localise: int, objects: int, scenes: int) -> str:

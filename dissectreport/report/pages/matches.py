@@ -11,7 +11,7 @@ from markupsafe import Markup
 from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU
 from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.common.model import Site, rows_of, view_of
-from dissectreport.report.common.wording import own_units_in_words
+from dissectreport.report.common.wording import best_units_in_words, own_units_in_words
 from dissectreport.report.html import charts
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Frame
@@ -56,7 +56,10 @@ def own_units_summary(layer: Layer) -> str:
     """How many concepts have a unit of their own in a layer; '' where that was not measured."""
     table = layer.own_units
     own = table.loc[table["own_unit"].astype(bool), "concept"].tolist()
-    return own_units_in_words(layer.name, own, len(table)) if len(table) else ""
+    if not len(table):
+        return ""
+    together = "" if layer.best_units is None else f" {best_units_in_words(layer.best_units)}"
+    return own_units_in_words(layer.name, own, len(table)) + together
 
 
 @dataclass(frozen=True)
