@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
@@ -139,8 +140,8 @@ def test_sparse_features_are_read_and_edited_by_their_formula(tmp_path, keep):
     parts, x = sparse_parts(random), random.standard_normal((3, 5, 4, 4)).astype(np.float32)
     np.savez(tmp_path / "sparse.npz", **parts, keep=np.array(keep))
     layer = nn.Identity()
-    generator = NetworkGenerator("one", nn.Sequential(layer, nn.Identity()), (5, 4, 4), (4, 4), ("0", "1"))
-    generator = with_directions(generator, [("0", tmp_path / "sparse.npz")])
+    plain = NetworkGenerator("one", nn.Sequential(layer, nn.Identity()), (5, 4, 4), (4, 4), ("0", "1"))
+    generator = with_directions(plain, [("0", tmp_path / "sparse.npz")])
     assert generator.layers == ("0", "0.directions", "1")
     read = hooks.read(generator, ["0.directions"], torch.from_numpy(x))["0.directions"].numpy()
     for image in range(3):
@@ -184,9 +185,9 @@ def test_a_layer_within_a_layer_with_directions_stays_readable(tmp_path):
     save_file({"directions": torch.eye(3)}, tmp_path / "inner.safetensors")
     block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
     network = nn.Sequential(block, nn.Conv2d(3, 3, 1))
-    generator = NetworkGenerator("nested", network, (3, 4, 4), (4, 4), ("0.0", "0", "1"))
+    plain = NetworkGenerator("nested", network, (3, 4, 4), (4, 4), ("0.0", "0", "1"))
     files = [(layer, tmp_path / "inner.safetensors") for layer in ("0", "0.0")]
-    generator = with_directions(generator, files)
+    generator = with_directions(plain, files)
     assert generator.layers == ("0.layer.0", "0.layer.0.directions", "0", "0.directions", "1")
     assert generator.default_layers == ("0.layer.0.directions", "0.directions")
     read = hooks.read(generator, generator.layers, torch.randn(2, 3, 4, 4))
@@ -219,7 +220,7 @@ def test_the_name_of_a_model_has_its_directions(tmp_path, monkeypatch):
 
 def test_what_cannot_be_directions_is_refused_by_name(tmp_path):
     path = tmp_path / "bad.npz"
-    cases = [
+    cases: list[tuple[dict[str, NDArray[np.float64]], str]] = [
         ({"weights": np.ones((2, 2))}, "no encoder, only weights"),
         ({"directions": np.zeros((2, 2))}, "not zero"),
         ({"directions": np.ones(3)}, "not zero"),

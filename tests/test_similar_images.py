@@ -11,6 +11,7 @@ from PIL import Image
 
 from dissectreport.errors import BadOption
 from dissectreport.models.image_folder import open_folder
+from dissectreport.models.image_model import FolderImageModel
 from dissectreport.models.similar_images import Look, near_duplicates
 from dissectreport.pipeline import prepare
 from dissectreport.pipeline.options import Options
@@ -81,6 +82,7 @@ def test_no_photograph_is_in_two_groups_of_a_dissection_or_in_both_halves(burst:
 def test_it_is_said_how_many_are_left_out_and_they_are_no_samples(burst: Path) -> None:
     reporter = RecordingReporter()
     job = prepare.without_unreadable_images(prepare.prepare(Options(model(burst), device="cpu")), reporter)
+    assert isinstance(job.generator, FolderImageModel)
     assert job.samples == PHOTOGRAPHS and job.generator.description()["similar"] == 120
     (line,) = [line for line in reporter.lines if "near-duplicate" in line]
     assert line.startswith("burst: 120 of 180 images are near-duplicates and left out, so that no image is on both")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from dissectreport.checkpoints import stylegan_pickles
+from dissectreport.checkpoints.pickled_tensors import pickled_tensor
 from dissectreport.checkpoints.stylegan_pickles import is_stylegan_pickle, read_networks
 from dissectreport.errors import WeightsError
 
@@ -192,11 +192,11 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, share: float) -> None:
 def test_what_a_file_imports_cannot_be_changed_for_the_next_one(tmp_path: Path) -> None:
     """A pickle may set attributes of a function that it imports."""
     path = tmp_path / "network.pkl"
-    name = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"
+    name = b"ctorch._utils\n_rebuild_tensor_v2\n"
     path.write_bytes(b"\x80\x02" + name + b"}X\x08\x00\x00\x00__name__X\x03\x00\x00\x00badsb.")
     with pytest.raises(WeightsError):
         read_networks(path)
-    assert stylegan_pickles._tensor.__name__ == "_tensor"
+    assert pickled_tensor.__name__ == "pickled_tensor"
     assert read_networks(FOLDER / "stylegan2ada_32.pkl")["G_ema"].class_name == "Generator"
 
 

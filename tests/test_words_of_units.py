@@ -123,7 +123,8 @@ def test_vectors_come_back_from_arrays():
 
 
 def test_pages_show_a_word_only_where_it_is_better_than_random_ones():
-    columns = word_columns(*planted(), np.array([5, 0, 0, 0]), SHARD)
+    vectors, peaks, areas = planted()
+    columns = word_columns(vectors, peaks, areas, np.array([5, 0, 0, 0]), SHARD)
     assert columns is not None
     rows = list(columns.itertuples())
     shown = UnitWord.of(rows[0])

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -202,7 +203,8 @@ def looked_at(models: Models) -> tuple[NDArray[np.float64], NDArray[np.int64], d
     generator = models.generator
     inputs = getattr(generator, "inputs")  # noqa: B009  (of networks alone)
     labels = next(one for one in inputs.arguments if isinstance(one, ClassLabels))
-    areas, classes, means = [], [], {layer: [] for layer in generator.default_layers}
+    areas, classes = [], []
+    means: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in generator.default_layers}
     for first in range(0, IMAGES, BATCH):
         z = models.latents(1, first, BATCH)
         with torch.no_grad(), reading(generator.module, generator.default_layers) as maps:
@@ -219,10 +221,11 @@ def unit_fits(values: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray
     """(units,) squared correlation of each unit's mean activation with an area."""
     values, area = values - values.mean(0), area - area.mean()
     scale = np.sqrt((values**2).sum(0) * (area**2).sum())
-    return np.divide(values.T @ area, scale, out=np.zeros(values.shape[1]), where=scale > 0) ** 2
+    correlation: NDArray[np.float64] = np.divide(values.T @ area, scale, out=np.zeros(len(scale)), where=scale > 0)
+    return correlation**2
 
 
-def share_explained(area: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+def share_explained(area: NDArray[np.floating[Any]], predicted: NDArray[np.floating[Any]]) -> float:
     """The share of the variance of areas that predictions explain."""
     return float(1 - ((area - predicted) ** 2).mean() / area.var())
 

@@ -51,7 +51,7 @@ def export(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[st
                 input_names=list(inputs),
                 output_names=list(outputs),
                 opset_version=OPSET,
-                custom_translation_table=translations(),
+                custom_translation_table=dict(translations()),
             )
         except Exception as error:
             raise ExportError(f"{what} cannot be exported: {_reason(error)}") from error

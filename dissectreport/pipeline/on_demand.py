@@ -126,7 +126,7 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
         if request.photo is None:
             make, wanted = partial(make_edits, job.source, key, edit, SHOWN), shards(request.samples, EDIT_BATCH)
         else:
-            make, wanted = partial(make_photo_edit, job.source, key, edit, request.photo), [Shard(0, 0, 1)]
+            make, wanted = partial(make_photo_edit, job.source, key, edit, request.photo), (Shard(0, 0, 1),)
         for shard, outcome in workers.run(make, wanted):
             parts[shard] = outcome
             reporter.progress(Task.EDITING, len(parts), len(wanted), "batches")

@@ -314,7 +314,8 @@ def _values(layout: Layout, mask: Path) -> NDArray[np.int64]:
         raise SegmenterError(f"the mask {mask.name} cannot be opened: {problem}; replace the file") from problem
     pixels = pixels.astype(np.int64)
     if layout.names.coloured or layout.broden:
-        return pixels[..., 0] + 256 * pixels[..., 1] + (0 if layout.broden else 65536 * pixels[..., 2])
+        whole: NDArray[np.int64] = pixels[..., 0] + 256 * pixels[..., 1]
+        return whole if layout.broden else whole + 65536 * pixels[..., 2]
     if pixels.ndim == 3:
         if not (pixels[..., :1] == pixels[..., : min(3, pixels.shape[2])]).all():
             raise SegmenterError(
