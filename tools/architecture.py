@@ -59,6 +59,7 @@ INNER = {
         "interventions",
         "dissection",
         "real_images",
+        "words",
         "painting",
         "results",
         "common",

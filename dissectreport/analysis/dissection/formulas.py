@@ -9,7 +9,7 @@ nothing better is left out. Each concept after the first has to add `PENALTY` to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -171,10 +171,19 @@ class LabelSetTable:
         weights, common = cell_weights(self.cells.sum(0) // max(self.samples, 1))
         return np.asarray(self.cells * weights, np.float64), common
 
-    def crossed(self, layout: Ints) -> Floats:
-        """(s, thresholds) overlaps of the masks of all images with the activations (cells, thresholds) of all."""
+    @cached_property
+    def short_cells(self) -> Floats:
+        """(formulas, cells) the same pixels of each short formula."""
+        return self.sums(self.weighted[0])
+
+    def crossed(self, layout: Floats) -> Floats:
+        """(formulas, thresholds) overlaps of short formulas in all images with activations of all, by cell."""
+        return np.asarray(self.short_cells @ layout / self.weighted[1])
+
+    def crossed_sets(self, layout: Floats) -> Floats:
+        """(s,) the same of each label set, with the activations (cells,) at one threshold."""
         cells, common = self.weighted
-        return np.asarray(cells @ layout.astype(np.float64) / common)
+        return np.asarray(cells @ layout / common)
 
     def score(self, on: Floats, crossed: Floats, total: Floats | float, present: Floats) -> Floats:
         """Chance-corrected IoU, elementwise, of overlaps in the same image, and over all pairs of images."""
@@ -193,37 +202,27 @@ def corrected(
 
 
 def search(table: LabelSetTable, on: Ints, layout: Ints) -> Choice:
-    """The best formula of one unit, of one to three concepts, from (s, thresholds) and (cells, thresholds) pixels.
-
-    No chance-corrected IoU is larger than the IoU, so overlaps by chance are needed of few formulas only.
-    """
-    pixels, crossed = on.astype(np.float64), table.crossed(layout)
-    total, inside = pixels.sum(0), table.sums(pixels)
-    bounds = intersection_over_union(inside, total, table.areas[:, None]).max(1) - table.penalties
-
-    def scores(rows: Ints) -> Floats:
-        by_chance = table.masks(rows) @ crossed
-        return table.score(inside[rows], by_chance, total, table.areas[rows, None]) - table.penalties[rows, None]
-
-    best, single, single_column = _largest(np.flatnonzero(table.lengths == 1), scores)
-    row, column = single, single_column
-    pairs = np.flatnonzero(table.lengths == 2)
-    for rows in _in_order(pairs, bounds[pairs]):
-        if bounds[rows[0]] <= best:
-            break
-        found, at, at_column = _largest(rows, scores)
-        if found > best:
-            best, row, column = found, at, at_column
-    unit = _Unit(table, pixels[:, column], crossed[:, column], inside[:, column], float(total[column]))
-    longer = unit.longer(best + 2 * PENALTY)
+    """The best formula of one unit, of one to three concepts, from (s, thresholds) and (cells, thresholds) pixels."""
+    pixels, everywhere = on.astype(np.float64), layout.astype(np.float64)
+    total, inside, crossed = pixels.sum(0), table.sums(pixels), table.crossed(everywhere)
+    scores = table.score(inside, crossed, total, table.areas[:, None]) - table.penalties[:, None]
+    single, single_column = _largest(np.where((table.lengths == 1)[:, None], scores, -np.inf))
+    row, column = _largest(scores)
+    unit = _Unit(
+        table,
+        pixels[:, column],
+        table.crossed_sets(everywhere[:, column]),
+        inside[:, column],
+        crossed[:, column],
+        float(total[column]),
+    )
+    longer = unit.longer(float(scores[row, column]) + 2 * PENALTY)
     return Choice(longer or table.short[row], column, table.short[single], single_column)
 
 
-def _largest(rows: Ints, scores: Callable[[Ints], Floats]) -> tuple[float, int, int]:
-    """The largest score of these rows, its row and its column."""
-    values = scores(rows)
-    at, column = np.unravel_index(int(values.argmax()), values.shape)
-    return float(values[at, column]), int(rows[at]), int(column)
+def _largest(values: Floats) -> tuple[int, int]:
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    return int(row), int(column)
 
 
 def _in_order(rows: Ints, bounds: Floats) -> Iterator[Ints]:
@@ -243,6 +242,8 @@ class _Unit:
     """(s,) overlaps of the masks of all images with the activations of all."""
     inside: Floats
     """(formulas,) pixels of each short formula above the threshold."""
+    inside_crossed: Floats
+    """(formulas,) overlaps of each short formula in all images with the activations of all."""
     total: float
     """Pixels above the threshold."""
 
@@ -261,12 +262,24 @@ class _Unit:
         return formula
 
     def _bounds(self) -> Floats:
-        """(formulas,) no formula that continues a short one can have a larger IoU."""
-        own, area = self.table.wide @ self.on, self.table.wide @ self.table.present
-        either = np.minimum(self.inside[:, None] + own, self.total)
-        larger = np.maximum(np.maximum(self.table.areas[:, None], area), either)
-        wider = either / np.maximum(self.total + larger - either, 1)
-        return np.asarray(np.maximum(wider.max(1, initial=0), self.inside / max(self.total, 1)))
+        """(formulas,) no formula that continues a short one can have a larger score.
+
+        Scores grow with the overlap, and fall with the area and with the overlap in all pairs of images. So for each
+        join an overlap that is too large, and areas and overlaps by chance that are too small, give a bound.
+        """
+        table = self.table
+        on, crossed, area = (table.wide @ values for values in (self.on, self.crossed, table.present))
+        own, own_crossed, own_area = self.inside[:, None], self.inside_crossed[:, None], table.areas[:, None]
+        either = np.minimum(own + on, self.total)
+        both = np.minimum(own, on)
+        bounds = (
+            table.score(
+                either, np.maximum(own_crossed, crossed), self.total, np.maximum(np.maximum(own_area, area), either)
+            ),
+            table.score(both, np.zeros(()), self.total, both),
+            table.score(own, np.maximum(own_crossed - crossed, 0), self.total, np.maximum(own_area - area, own)),
+        )
+        return np.asarray(np.max([bound.max(1, initial=0) for bound in bounds], axis=0))
 
     def _continued(self, rows: Ints, least: float) -> Floats:
         """(joins, rows, c) the scores of short formulas with one more concept, in the order of `Join`.
@@ -283,4 +296,4 @@ class _Unit:
         iou = intersection_over_union(on, self.total, areas)
         if iou.max() <= least:
             return np.full(iou.shape, -np.inf)
-        return table.score(on, by_join(masks @ self.crossed, self.crossed), self.total, areas)
+        return table.score(on, by_join(self.inside_crossed[rows], self.crossed), self.total, areas)
