@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,19 @@ class OnnxNetwork:
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        try:
-            self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        # The runtime has a class of errors for each code, all of them below Exception.
-        except Exception as error:
-            raise ExportError(f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:160]}") from error
+        self._session = _tried(lambda: InferenceSession(content, options, providers=["CPUExecutionProvider"]))
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs; inputs that the network does not use are ignored."""
         names = [one.name for one in self._session.get_inputs()]
-        return list(self._session.run(None, {name: np.ascontiguousarray(inputs[name]) for name in names}))
+        given = {name: np.ascontiguousarray(inputs[name]) for name in names}
+        return list(_tried(lambda: self._session.run(None, given)))
+
+
+def _tried(work: Callable[[], Any]) -> Any:
+    """The result of the runtime; an ExportError where it fails."""
+    try:
+        return work()
+    # The runtime has a class of errors for each code, all of them right below Exception.
+    except Exception as error:
+        raise ExportError(f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:160]}") from error

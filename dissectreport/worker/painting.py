@@ -146,7 +146,7 @@ class _Painting:
                 inputs = _numpy(_tail_inputs(at) | {ACTIVATIONS: maps})
                 _check_images(what, run(inputs)[0], image, allowed)
 
-        return _smallest(exported, check), exported.inputs
+        return _smallest(what, exported, check), exported.inputs
 
     def _head(self, names: Sequence[str], tail: OnnxNetwork) -> bytes:
         """The part up to the layer, compared with torch by the images that the tail makes of it."""
@@ -166,7 +166,7 @@ class _Painting:
                 inputs = dict(zip([ACTIVATIONS, *names], values, strict=True)) | {LATENT: z.numpy()}
                 _check_images(what, tail(inputs)[0], image, allowed)
 
-        return _smallest(exported, check)
+        return _smallest(what, exported, check)
 
     def _others(self, names: Sequence[str]) -> dict[str, NDArray[np.float16]]:
         """The further inputs of the tail, for every latent."""
@@ -187,10 +187,10 @@ class _Painting:
             if same < 1 - (1 - SAME_LABELS) * allowed:
                 raise ExportError(f"{what} gives other labels there: {same:.1%} of pixels have the same")
 
-        return _smallest(exported, check)
+        return _smallest(what, exported, check)
 
 
-def _smallest(exported: Exported, check: Callable[[OnnxNetwork, float], None]) -> bytes:
+def _smallest(what: str, exported: Exported, check: Callable[[OnnxNetwork, float], None]) -> bytes:
     """The file with the fewest bits for each weight that still agrees with torch, with some margin.
 
     `check` raises an ExportError for a network that does not, and takes the factor of what may differ.
@@ -203,7 +203,11 @@ def _smallest(exported: Exported, check: Callable[[OnnxNetwork, float], None]) -
             continue
         return content
     content = with_small_weights(exported.content, WHOLE)
-    check(OnnxNetwork(content), 1.0)
+    try:
+        run = OnnxNetwork(content)
+    except ExportError as error:
+        raise ExportError(f"{what} was exported, but {error}") from error
+    check(run, 1.0)
     return content
 
 
