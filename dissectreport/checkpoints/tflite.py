@@ -41,7 +41,7 @@ LARGEST = 100_000_000
 
 
 @dataclass(frozen=True)
-class Step:
+class TfliteStep:
     """One operation."""
 
     operation: str
@@ -60,7 +60,7 @@ class TfliteGraph:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TfliteStep, ...]
     weights: Mapping[str, NDArray[Any]]
     """By name, as they are stored: (out, height, width, in) for convolutions."""
     shapes: Mapping[str, tuple[int, ...]]
@@ -184,13 +184,13 @@ def _operation(code: _Table) -> str:
     return code.text(1) if OPERATIONS[number] == "CUSTOM" else OPERATIONS[number]
 
 
-def _step(operation: str, inputs: tuple[str, ...], outputs: tuple[str, ...], options: _Table | None) -> Step:
+def _step(operation: str, inputs: tuple[str, ...], outputs: tuple[str, ...], options: _Table | None) -> TfliteStep:
     """A step; one with an activation function of its own, or with dilation, is refused."""
     strided = options if operation in ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D") else None
     activation = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 4, "AVERAGE_POOL_2D": 5, "ADD": 0, "MUL": 0}.get(operation)
     if options is not None and activation is not None and options.number(activation, "b"):
         raise WeightsError(f"{operation} with activation function {options.number(activation, 'b')} is not known")
     if strided is None:
-        return Step(operation, inputs, outputs, (1, 1), True)
+        return TfliteStep(operation, inputs, outputs, (1, 1), True)
     strides = (strided.number(2, "i", 1), strided.number(1, "i", 1))
-    return Step(operation, inputs, outputs, strides, strided.number(0, "b") == 0)
+    return TfliteStep(operation, inputs, outputs, strides, strided.number(0, "b") == 0)

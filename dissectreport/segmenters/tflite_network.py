@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.tflite import Step, TfliteGraph
+from dissectreport.checkpoints.tflite import TfliteStep, TfliteGraph
 from dissectreport.errors import WeightsError
 
 TRANSPOSED = "Convolution2DTransposeBias"
@@ -46,19 +46,19 @@ class TfliteNetwork(nn.Module):
 Shape = tuple[int, ...]
 
 
-def _convolution(step: Step, given: list[Tensor], _shape: Shape) -> Tensor:
+def _convolution(step: TfliteStep, given: list[Tensor], _shape: Shape) -> Tensor:
     images, weight, bias = given
     return functional.conv2d(_padded(step, images, weight.shape[1:3]), weight.permute(0, 3, 1, 2), bias, step.strides)
 
 
-def _depthwise(step: Step, given: list[Tensor], _shape: Shape) -> Tensor:
+def _depthwise(step: TfliteStep, given: list[Tensor], _shape: Shape) -> Tensor:
     images, weight, bias = given
     kernel = weight.permute(3, 0, 1, 2)
     padded = _padded(step, images, weight.shape[1:3])
     return functional.conv2d(padded, kernel, bias, step.strides, groups=images.shape[1])
 
 
-def _padded(step: Step, images: Tensor, kernel: tuple[int, ...]) -> Tensor:
+def _padded(step: TfliteStep, images: Tensor, kernel: tuple[int, ...]) -> Tensor:
     """With zeros around it, so that the size is divided by the strides; the larger part is below and on the right."""
     if not step.is_padded:
         return images
@@ -69,23 +69,23 @@ def _padded(step: Step, images: Tensor, kernel: tuple[int, ...]) -> Tensor:
     return functional.pad(images, sides)
 
 
-def _transposed(_step: Step, given: list[Tensor], _shape: Shape) -> Tensor:
+def _transposed(_step: TfliteStep, given: list[Tensor], _shape: Shape) -> Tensor:
     images, weight, bias = given
     stride = (weight.shape[1], weight.shape[2])
     return functional.conv_transpose2d(images, weight.permute(3, 0, 1, 2), bias, stride)
 
 
-def _mean(_step: Step, given: list[Tensor], shape: Shape) -> Tensor:
+def _mean(_step: TfliteStep, given: list[Tensor], shape: Shape) -> Tensor:
     if shape[1:3] != (1, 1):
         raise WeightsError(f"a pool to {shape[1]} x {shape[2]} pixels is not known, only one over the whole map")
     return given[0].mean((2, 3), keepdim=True)
 
 
-def _resized(_step: Step, given: list[Tensor], shape: Shape) -> Tensor:
+def _resized(_step: TfliteStep, given: list[Tensor], shape: Shape) -> Tensor:
     return functional.interpolate(given[0], (shape[1], shape[2]), mode="bilinear", align_corners=False)
 
 
-STEPS: Mapping[str, Callable[[Step, list[Tensor], Shape], Tensor]] = {
+STEPS: Mapping[str, Callable[[TfliteStep, list[Tensor], Shape], Tensor]] = {
     "ADD": lambda _, given, __: given[0] + given[1],
     "MUL": lambda _, given, __: given[0] * given[1],
     "RELU": lambda _, given, __: functional.relu(given[0]),
