@@ -60,7 +60,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MaskedImage:
     """An image that somebody labelled."""
 
     image: Path
@@ -72,7 +72,7 @@ class Entry:
 class Layout:
     """Labelled images, and what their masks mean."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[MaskedImage, ...]
     names: Names
     broden: bool = False
     """Whether a value is red + 256 green, as in Broden."""
@@ -125,7 +125,7 @@ def _names_beside(masks: Path) -> Path:
     return found
 
 
-def _pairs(images: Path, masks: Path) -> Iterator[Entry]:
+def _pairs(images: Path, masks: Path) -> Iterator[MaskedImage]:
     """Each image with its mask; a SegmenterError for the first image without one."""
     pictures = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in IMAGES]
     by_name: dict[str, Path] = {}
@@ -143,7 +143,7 @@ def _pairs(images: Path, masks: Path) -> Iterator[Entry]:
             f"{lacking[0].name}; add it as {lacking[0].stem}.png, or remove the image"
         )
     for path in pictures:
-        yield Entry(path, (by_name[_key(path, images)],))
+        yield MaskedImage(path, (by_name[_key(path, images)],))
 
 
 def _key(path: Path, root: Path) -> str:
@@ -254,7 +254,7 @@ def _split(cell: str | None) -> list[str]:
     return [part for part in (cell or "").split(";") if part]
 
 
-def _broden_entry(images: Path, row: Mapping[str, str], depth: Mapping[str, int]) -> Entry:
+def _broden_entry(images: Path, row: Mapping[str, str], depth: Mapping[str, int]) -> MaskedImage:
     """The image and masks of a row, with as many slots for each column as any row needs."""
     image = _inside(images, row["image"])
     masks: list[Path | int] = []
@@ -265,7 +265,7 @@ def _broden_entry(images: Path, row: Mapping[str, str], depth: Mapping[str, int]
     for file in (image, *masks):
         if isinstance(file, Path) and not file.is_file():
             raise SegmenterError(f"{images.parent / BRODEN} names {file.name}, which is not in {images}; add it")
-    return Entry(image, tuple(masks))
+    return MaskedImage(image, tuple(masks))
 
 
 def _inside(folder: Path, name: str) -> Path:
