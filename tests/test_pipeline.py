@@ -300,6 +300,12 @@ def test_the_tables_say_what_was_planted(large):
     assert set(layer.controls["control"]) == {"measured", "random_directions", "untrained", "chance"}
     assert len(layer.by_rotation) == len(ROTATIONS)
     assert list(layer.own_units) == list(OWN_UNIT_COLUMNS)
+    # A window hides the wall behind it, where the unit of the wall is on too; no other unit is on for several concepts.
+    better = table[table["formula_better"]]
+    assert better.index.tolist() == [planted.UNIT["wall"]]
+    assert better["formula"].iloc[0] == "wall OR window"
+    assert layer.formulas is not None
+    assert (layer.formulas.better, layer.formulas.better_by_chance) == (1, 0)
 
 
 def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(large, monkeypatch):
