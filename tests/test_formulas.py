@@ -10,7 +10,7 @@ import pytest
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
 from dissectreport.analysis.dissection.counted import Words
-from dissectreport.analysis.dissection.formula_table import formula_table
+from dissectreport.analysis.dissection.formula_table import atoms_of, formula_table
 from dissectreport.analysis.dissection.formulas import PENALTY, Formula, Join, LabelSetTable, search
 from dissectreport.analysis.results.formulas import COLUMNS
 from dissectreport.stats.base import merge_all
@@ -205,6 +205,16 @@ def test_figures_of_a_formula_are_those_of_the_held_out_masks(run, table):
         np.full(10, IMAGES),
     )
     assert columns["formula_gain_low"][0] == pytest.approx(float(gains.interval()[0]))
+
+
+def test_of_many_concepts_formulas_are_made_of_those_that_match_some_unit_best(run, table, monkeypatch):
+    _, scores, verdict = table
+    assert atoms_of(scores).tolist() == [0, 1, 2, 3, 4]
+    monkeypatch.setattr("dissectreport.analysis.dissection.formula_table.MOST_CONCEPTS", 2)
+    assert atoms_of(scores).tolist() == [1, 2]
+    made = formula_table(lambda: run[0], scores, verdict, Words(VOCABULARY, scores.concepts), thresholds())
+    assert made is not None
+    assert made.columns["formula"].tolist()[:2] == ["tree OR roof", ""]
 
 
 def test_nothing_is_claimed_of_fewer_than_five_held_out_groups(run):

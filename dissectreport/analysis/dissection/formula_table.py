@@ -25,6 +25,8 @@ from dissectreport.stats.thresholds import CHANCE_ON_FRACTIONS, Thresholds, near
 
 SetShards = Callable[[], Iterable[tuple[int, LabelSets]]]
 """Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
+MOST_CONCEPTS = 48
+"""Concepts that the formulas of a layer are made of, at most."""
 AT_ONCE = 1 << 28
 """Bytes of counts by label set that are searched at a time."""
 
@@ -43,7 +45,8 @@ def formula_table(
     """The formulas of all units of a layer; None where label sets were not counted, or nothing could be tested."""
     if not (verdict.column >= 0).any() or next(iter(shards()), None) is None:
         return None
-    source = _Source.of(shards, scores.concepts[scores.tested])
+    atoms = atoms_of(scores)
+    source = _Source.of(shards, scores.concepts[atoms])
     measured, shifted = source.choices("on"), source.choices("shifted")
     found = source.scored([(one.formula, one.column) for one in measured], "on")
     label = scores.corrected_iou
@@ -57,8 +60,18 @@ def formula_table(
     counts = FormulaCounts(
         int(better.sum()), int(better_by_chance.sum()), found.interpretable(), by_chance.interpretable()
     )
-    names = words.concept(np.flatnonzero(scores.tested))
+    names = words.concept(atoms)
     return FormulaTable(_columns(measured, found, gain, names, thresholds), counts)
+
+
+def atoms_of(scores: Scores) -> Ints:
+    """Rising columns of the concepts that formulas are made of: those tested that match some unit best.
+
+    All of them, or the `MOST_CONCEPTS` with the largest selection scores: formulas grow with the cube of their number.
+    """
+    tested_columns = np.flatnonzero(scores.tested)
+    best = scores.chosen[:, tested_columns].max(0)
+    return np.sort(tested_columns[np.argsort(-best, kind="stable")[:MOST_CONCEPTS]])
 
 
 def _less(one: Jackknife, other: Jackknife) -> Jackknife:
@@ -118,13 +131,13 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Source:
-    """The counts by label set of a layer, and the label sets of tested concepts of all its shards."""
+    """The counts by label set of a layer, and the label sets of all its shards."""
 
     shards: SetShards
     among: Ints
-    """(c,) numbers of the tested concepts."""
+    """(c,) numbers of the concepts that formulas are made of."""
     sets: Ints
-    """(s, width) the tested concepts of every label set that occurs."""
+    """(s, width) these concepts of every label set that occurs."""
     weights: tuple[Ints, int]
     """Those of the cells of the image; see `cell_weights`."""
 
@@ -139,7 +152,7 @@ class _Source:
 
     @property
     def holds(self) -> Bools:
-        """(c, s) which label sets hold each tested concept."""
+        """(c, s) which label sets hold each concept."""
         return np.asarray((self.sets[None] == self.among[:, None, None]).any(2))
 
     def positions(self, counts: LabelSets) -> Ints:
