@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.checkpoints.tflite import TfliteStep, TfliteGraph
+from dissectreport.checkpoints.tflite import TfliteGraph, TfliteStep
 from dissectreport.errors import WeightsError
 
 TRANSPOSED = "Convolution2DTransposeBias"
