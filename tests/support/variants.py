@@ -90,7 +90,11 @@ def with_concept_renamed(made: Dissection, before: str, after: str) -> Dissectio
             n: table(t) for n, t in vars(causes).items() if isinstance(t, pd.DataFrame) and "concept" in t
         }
         shown = {after if concept == before else concept: each for concept, each in causes.pictures.items()}
-        causes = replace(causes, pictures=shown, **tables)
+        strips = {
+            unit: replace(strip, concept=after) if strip.concept == before else strip
+            for unit, strip in causes.strips.items()
+        }
+        causes = replace(causes, pictures=shown, strips=strips, **tables)
     return replace(
         made, layers=layers, vocabulary=table(made.vocabulary), concepts=table(made.concepts), interventions=causes
     )
