@@ -22,7 +22,7 @@ import dissectreport
 from dissectreport.analysis.artifacts import selection as diagnosis
 from dissectreport.analysis.artifacts.plan import artifact_plan, matched_units
 from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
-from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SingleEffects, SingleUnits
+from dissectreport.analysis.artifacts.selection import Effects, RealismSides, SecondEffects, SingleEffects, SingleUnits
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman
@@ -339,6 +339,37 @@ def test_the_blotches_are_the_artifact_units_and_no_others(found: Artifacts) -> 
     assert set(found.order[:2]) == set(TRUTH.artifacts)
     assert found.chosen == 2
     assert set(found.repair) == set(found.shown) == set(TRUTH.artifacts)
+
+
+def test_a_second_network_confirms_the_artifact_units_on_images_that_selected_nothing(found: Artifacts) -> None:
+    assert found.second == "features of an autoencoder of drawings" and found.second_images == TINY.second
+    rows = found.units.set_index("unit").loc[list(found.listed)]
+    assert rows["confirmed"].all() and (rows["second_effect_low"] > 0).all() and (rows["second_q"] < 0.05).all()
+    others = found.units[~found.units["artifact"]]
+    assert others["second_effect"].isna().all() and not others["confirmed"].any()
+    assert 0 < found.second_detectable < rows["second_share"].min()
+
+
+def test_the_images_that_gain_most_gain_more_than_random_ones(found: Artifacts) -> None:
+    gain = (found.images["after"] - found.images["before"]).groupby(found.images["kind"])
+    assert gain.size()["gained"] == TINY.worst == len(found.gained.samples)
+    assert gain.min()["gained"] >= gain.median()["random"] and gain.min()["gained"] > 0
+    assert len(set(found.gained.samples)) == TINY.worst and max(found.gained.samples) < found.scored
+
+
+def test_units_that_do_nothing_in_other_features_are_not_confirmed() -> None:
+    random, images = np.random.default_rng(8), 160
+    wrong = []
+    for _ in range(20):
+        real = random.standard_normal((300, D))
+        before = random.standard_normal((images, D)) + 0.5
+        rows = np.stack([before, *(before + 0.05 * random.standard_normal((images, D)) for _ in range(3))], 1)
+        helps = before - 0.3 + 0.05 * random.standard_normal((images, D))
+        second = SecondEffects.of((7, 9), np.insert(rows, 2, helps, 1), real, FeatureScale.of(real))
+        assert second.confirmed()[1] and second.low[1] > 0
+        assert SecondEffects.from_arrays(second.arrays()).distance == second.distance > 0
+        wrong.append(second.confirmed()[0])
+    assert np.mean(wrong) <= 0.15
 
 
 def test_without_them_the_images_are_the_clean_ones_exactly(found: Artifacts) -> None:

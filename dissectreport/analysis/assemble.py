@@ -18,6 +18,7 @@ from dissectreport.analysis.comparison.replication import replication
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection.counted import Counted
+from dissectreport.analysis.dissection.label_error import label_errors, with_label_error
 from dissectreport.analysis.dissection.spike_in import spike_in
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.units import Units, examine
@@ -91,9 +92,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
     examine_layer = (
         partial(_published, source, vocabulary=record.vocabulary, position_only=concepts["position_only"])
         if source.rule.is_published
-        else partial(
-            _corrected, source, vocabulary=record.vocabulary, position_only=concepts["position_only"], twins=twins
-        )
+        else partial(_corrected, source, vocabulary=record.vocabulary, concepts=concepts, twins=twins)
     )
     by_layer = {layer.name: layer_units for layer, layer_units in spread(examine_layer, record.layers)}
     units = [by_layer[layer.name] for layer in record.layers]
@@ -181,9 +180,11 @@ def what_to_study(
 
 
 def _corrected(
-    source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series, twins: Mapping[int, int]
+    source: _Source, layer: LayerRecord, vocabulary: Vocabulary, concepts: pd.DataFrame, twins: Mapping[int, int]
 ) -> Units:
-    return examine(source.counted(layer), vocabulary, position_only, twins)
+    units = examine(source.counted(layer), vocabulary, concepts["position_only"], twins)
+    errors = label_errors(source.record.segmenter)
+    return replace(units, table=with_label_error(units.table, concepts, errors)) if errors else units
 
 
 def _published(source: _Source, layer: LayerRecord, vocabulary: Vocabulary, position_only: pd.Series) -> Units:

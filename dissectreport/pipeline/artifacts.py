@@ -16,6 +16,7 @@ from dissectreport.analysis.artifacts.selection import (
     Effects,
     Qualities,
     RealismSides,
+    SecondEffects,
     SingleEffects,
     SingleUnits,
     SizeChanges,
@@ -99,7 +100,7 @@ class ArtifactPasses:
     def __init__(self, job: Job, request: ArtifactRequest, workers: Workers, reporter: Reporter) -> None:
         self.job, self.request, self.budget, self.reporter = job, request, request.budget, reporter
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
-        reference = job.reference
+        reference, self.dimension = job.reference, request.network.dimension
         self.key = ArtifactKey(
             generator=job.plan.generator,
             features=request.identity,
@@ -114,7 +115,8 @@ class ArtifactPasses:
         """Run all passes; returns their record."""
         drift = self._choose_precision()
         names, left_out = self._real_names()
-        real = self._describe_real(names)
+        every_real = self._describe_real(names)
+        real = replace(every_real, rows=every_real.rows[:, : self.dimension])
         generated = self._describe_generated(self.key.generated_seed, self.budget.side, Task.SIDE_FEATURES)
         dissected = self._describe_generated(
             self.job.plan.seed, min(self.budget.dissected, self.job.samples), Task.FEATURES
@@ -130,10 +132,14 @@ class ArtifactPasses:
         sizes = repair_sizes(self.budget.sizes, len(order))
         scored = self._score_repair(order, sizes, plan, reference, scored_images)
         changes, changes_at = self._select_size(order, sizes, selection)
+        listed = judge_units(tests, tested, changes.kernel_distance).listed(tested)
+        second = self._score_in_second(listed, plan.control, every_real.rows[:scored_images, self.dimension :])
         realism = RealismSides(reference.features, reference.scale(generated.rows))
         before = realism.scores(reference.scale(scored.worst.rows[:, 0]))
         shown = self._shown_units(tested, tests, order, changes)
-        pictures = self._make_pictures(shown, plan, self._worst_samples(before), scored_images)
+        after = [realism.scores(reference.scale(scored.worst.rows[:, 1 + at])) for at in self._shown_size(shown, sizes)]
+        gained = self._worst_samples(before - after[0]) if after else ()
+        pictures = self._make_pictures(shown, plan, self._worst_samples(before), gained, scored_images)
         self._report_few(scored_images, real.rows.shape)
         return ArtifactRecord(
             key=self.key,
@@ -160,6 +166,9 @@ class ArtifactPasses:
             marked_quality=scored.marked_quality,
             pictures=pictures,
             command=self.job.options.command or reproduce(self.job),
+            dimension=self.dimension,
+            second=self.request.second.name if self.request.second is not None else "",
+            second_effects=second,
         )
 
     # --- messages ---
@@ -223,6 +232,8 @@ class ArtifactPasses:
         from dissectreport.worker.artifacts import make_real
 
         facts = self._key_facts("features", "reference", "precision", "torch")
+        if self.request.second is not None:
+            facts["second"] = self.request.second.identity
         store = self.runner.open("real features", {**facts, "names": fingerprint({"names": names})})
         # A generator that cannot start in the middle would repeat its first images for each shard: one shard.
         in_shards = names or getattr(self.job.generator, "training_like_from", None) is not None
@@ -272,6 +283,28 @@ class ArtifactPasses:
         results = self._store("tests", of=facts, images=[budget.tested, budget.retested])
         save(results, tests)
         return tests, results.folder.name
+
+    def _score_in_second(self, listed: Units, control: Units, real: FeatureRows) -> str:
+        """The folder with the effects of artifact units in the features of the second network; '' without any.
+
+        The latents and the real images selected nothing.
+        """
+        from dissectreport.worker.artifacts import make_ablated
+
+        second, budget, seed = self.request.second, self.budget, self.key.testing_seed
+        if second is None or not listed:
+            return ""
+        sets: list[Units] = [(), *((unit,) for unit in (*listed, *control))]
+        key = replace(self.key, features=second.identity)
+        source = replace(self.job.source, features=self.job.source.second)
+        store = self.runner.open("ablated features", {**key.facts(), "sets": [list(s) for s in sets], "latents": seed})
+        first = budget.tested + budget.retested + budget.size_selection
+        make = partial(make_ablated, source, key, sets, seed)
+        rows = self._describe(store, make, budget.second, EDIT_BATCH, Task.SECOND, first).rows
+        results = self._store("second effects", of=store.folder.name, first=first, images=budget.second, real=len(real))
+        scale = FeatureScale.published(real.shape[1]) if second.published else FeatureScale.of(real)
+        self.runner.once(results, SecondEffects, lambda: SecondEffects.of(listed, rows, real, scale))
+        return results.folder.name
 
     # --- the repair ---
 
@@ -334,12 +367,17 @@ class ArtifactPasses:
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]
         return ShownUnits(shown, as_set(listed or shown))
 
+    def _shown_size(self, shown: ShownUnits, sizes: Sequence[int]) -> list[int]:
+        """The place of the shown units among the sizes of the repair; nothing if they are none of them."""
+        return [at for at, size in enumerate(sizes) if size == len(shown.ablated)]
+
     def _worst_samples(self, realism: Floats) -> Units:
-        """The held-out latents of lowest realism score."""
+        """The held-out latents of lowest realism score, or of the largest gain by its negative."""
         return tuple(np.argsort(realism, kind="stable")[: self.budget.worst].tolist())
 
-    def _make_pictures(self, shown: ShownUnits, plan: ArtifactPlan, worst: Units, scored: int) -> str:
-        """Images before and after the repair, the worst ones, random ones, and pairs for a blind comparison."""
+    def _make_pictures(self, shown: ShownUnits, plan: ArtifactPlan, worst: Units, gained: Units, scored: int) -> str:
+        """Images before and after the repair: the worst ones, those that gain most, random ones, and pairs for a blind
+        comparison."""
         from dissectreport.worker.artifacts import make_repair_examples
 
         # Images that no other page shows: an image that was shown with its solution is no longer blind.
@@ -347,6 +385,7 @@ class ArtifactPasses:
         random, pairs = further[: self.budget.worst], further[self.budget.worst :]
         examples = [
             self._example(RepairPictures.WORST, worst, shown, plan),
+            *([self._example(RepairPictures.GAINED, gained, shown, plan)] if gained else []),
             self._example(RepairPictures.RANDOM, random, shown, plan),
             self._example(RepairPictures.PAIRS, pairs, replace(shown, heat=()), plan),
         ]

@@ -140,6 +140,7 @@ def artifact_seconds(
         Task.ARTIFACT_GRADIENTS: budget.gradients * (prefix + edit.features_backward),
         Task.TESTING: budget.tested * (prefix + tested * image),
         Task.RETESTING: budget.retested * (prefix + finalists * image),
+        Task.SECOND: budget.second * (prefix + finalists * edit.tail),
         Task.SCORING: scored * (prefix + (1 + sizes) * image),
         Task.SCORING_MARKED: scored * (prefix + 2 * image) if marked else 0.0,
         Task.SCORING_RANDOM: budget.random_scored * (prefix + (1 + sizes * budget.random_sets) * image),

@@ -28,6 +28,8 @@ class Networks:
     """Real images; None where no folder was given."""
     features: str = ""
     """The feature network by name; '' for the segmenter's own features."""
+    second: str = ""
+    """The feature network in which artifact units are scored again, by name; '' for none."""
 
     def identities(self, model: str) -> tuple[str, str]:
         """The identities of the generator and of the segmenter."""
@@ -48,7 +50,9 @@ def resolve_networks(options: Options) -> Networks:
     segmenter = plugins.segmenter(name)
     folder = options.reference or getattr(generator, "reference", None)
     reference = None if folder is None else open_folder(folder, generator.image_size)
-    return Networks(generator, segmenter, name, reference, feature_name(options, segmenter))
+    features = feature_name(options, segmenter)
+    second = second_feature_name(features, segmenter)
+    return Networks(generator, segmenter, name, reference, features, second)
 
 
 def load_generator(options: NetworkOptions) -> Generator:
@@ -77,6 +81,20 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
         return ""
     installed = [plugin.name for plugin in plugins.list_plugins(plugins.FEATURES) if plugin.state == "installed"]
     return "inception" if "inception" in installed else ""
+
+
+def second_feature_name(features: str, segmenter: Segmenter) -> str:
+    """The feature network in which artifact units are scored again, by name; '' for none.
+
+    Where the features of an embedded segmenter select units, those of a network of the same drawings that was taught
+    without concepts.
+    """
+    return SECOND if not features and segmenter.name in DRAWN else ""
+
+
+SECOND = "drawings"
+DRAWN = ("scenes", "rooms", "planted")
+"""Segmenters of drawings."""
 
 
 def feature_network(networks: Networks) -> FeatureNetwork:

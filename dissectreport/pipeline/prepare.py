@@ -226,6 +226,7 @@ def source_of(options: Options, networks: Networks, machine: Machine) -> Source:
         str(networks.reference.path) if networks.reference else "",
         reference_left_out=networks.reference.left_out() if networks.reference else None,
         features=networks.features,
+        second=networks.second,
     )
 
 

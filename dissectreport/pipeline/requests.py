@@ -45,6 +45,8 @@ class ArtifactRequest:
     """The network in whose features images are compared."""
     marked: tuple[int, ...] = ()
     """The units that a person marked as artifacts."""
+    second: FeatureNetwork | None = None
+    """The network in whose features artifact units are scored again."""
     behaviour: str = ""
     """The name of what the network gave for the first images."""
 
@@ -149,6 +151,8 @@ def resolve_artifacts(
             f"--artifact-units {options.artifact_units} is about layer {marked}, but {layer} is searched; "
             f"name {marked} instead, or no layer"
         )
+    from dissectreport import plugins
+
     try:
         network = comparing_network(networks)
     except (ModelError, FolderError, FeaturesError, WeightsError) as error:
@@ -157,7 +161,8 @@ def resolve_artifacts(
         return None, str(error)
     scored = options.artifact_samples or budget.scored
     budget = replace(budget, scored=scored, real=max(budget.real, 2 * options.artifact_samples))
-    return ArtifactRequest(layer, budget, network, units), ""
+    second = plugins.features(networks.second) if networks.second else None
+    return ArtifactRequest(layer, budget, network, units, second), ""
 
 
 def artifacts_required(options: ArtifactOptions) -> bool:

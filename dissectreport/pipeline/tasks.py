@@ -50,6 +50,7 @@ class Task(StrEnum):
     ARTIFACT_GRADIENTS = "estimating the realism of images without each unit"
     TESTING = "ablating candidates one by one"
     RETESTING = "ablating the best candidates on more images"
+    SECOND = "scoring artifact units in a second feature network"
     SCORING = "held-out images without artifact units"
     SCORING_MARKED = "held-out images without the marked units"
     SCORING_RANDOM = "held-out images without random units"
@@ -72,7 +73,7 @@ STEPS = {
     Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES, Task.STRIPS),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
-        *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING),
+        *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING, Task.SECOND),
     ),
     Step.REPAIR: (
         *(Task.SCORING, Task.SCORING_MARKED, Task.SCORING_RANDOM),

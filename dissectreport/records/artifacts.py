@@ -76,6 +76,12 @@ class ArtifactRecord:
     """`RepairPictures`, and the `ShownUnits`."""
     command: str
     """The command that repeats the search."""
+    dimension: int = 0
+    """Length of the features; those of real images are followed by those of the second network."""
+    second: str = ""
+    """The name of the second network in whose features artifact units are scored; '' without one."""
+    second_effects: str = ""
+    """The effects of artifact units in its features; '' where there is none of either."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as values of JSON."""
@@ -174,7 +180,8 @@ class RepairPictures:
     WORST: ClassVar[str] = "worst"
     RANDOM: ClassVar[str] = "random"
     PAIRS: ClassVar[str] = "pairs"
-    """Names of the files: the worst images, random ones, and pairs for a blind comparison."""
+    GAINED: ClassVar[str] = "gained"
+    """Names of the files: the worst images, random ones, pairs for a blind comparison, and those that gain most."""
 
     samples: Ints
     """(k,) numbers of the held-out latents."""

@@ -216,6 +216,8 @@ class ArtifactBudget(Plain):
     """Control units, of similar mean activation, which are too."""
     bottom: int = 5
     """The last units by gradient × activation, which are too: the estimate may have the wrong sign."""
+    second: int = 160
+    """Further test latents, on which artifact units are scored in a second feature network."""
     size_selection: int = 288
     """Further test latents, on which the size of the repair is selected."""
     scored: int = 1008
@@ -248,6 +250,7 @@ ARTIFACT_BUDGETS = {
             leading=4,
             control=2,
             bottom=1,
+            second=96,
             size_selection=104,
             scored=104,
             sizes=(2, 5),
@@ -263,6 +266,7 @@ ARTIFACT_BUDGETS = {
             tested=500,
             retested=1000,
             finalists=20,
+            second=500,
             size_selection=1000,
             scored=5000,
             random_sets=10,

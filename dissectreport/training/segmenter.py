@@ -170,6 +170,24 @@ def iou_by_concept(network: UNet, words: ConceptNames, images: Tensor, labels: T
     }
 
 
+@torch.no_grad()
+def precision_and_recall(
+    network: UNet, words: ConceptNames, images: Tensor, labels: Tensor
+) -> dict[str, dict[str, dict[str, float]]]:
+    """By category and concept, the share of its labels that are right, and of its pixels that are labelled."""
+    counts = class_counts(words)
+    guessed = torch.cat([guess(network.eval(), counts, part) for part in torch.split(images, 16)])
+    found: dict[str, dict[str, dict[str, float]]] = {"precision": {}, "recall": {}}
+    for slot, (category, names) in enumerate(words.items()):
+        pairs = labels[:, slot].long() * counts[slot] + guessed[:, slot]
+        table = torch.bincount(pairs.flatten(), minlength=counts[slot] ** 2).view(counts[slot], counts[slot])
+        right = table.diagonal().double()
+        for name, whole in (("precision", table.sum(dim=0)), ("recall", table.sum(dim=1))):
+            shares = (right / whole.clamp(min=1)).tolist()[1:]
+            found[name][category] = {one: round(share, 4) for one, share in zip(names, shares, strict=True)}
+    return found
+
+
 def mean(values: dict[str, float]) -> float:
     """The plain mean over concepts."""
     return round(sum(values.values()) / len(values), 4)
@@ -207,6 +225,7 @@ def quality(network: UNet, words: ConceptNames, held_out: Drawing) -> dict[str, 
         "mean_iou": {category: mean(values) for category, values in plain.items()},
         "mean_iou_of_objects_under_shifts": shifted,
         "iou": plain,
+        "error": {"held_out_drawings": len(images), **precision_and_recall(network, words, images, labels)},
     }
 
 

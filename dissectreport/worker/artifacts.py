@@ -63,7 +63,10 @@ def drift(source: Source, key: ArtifactKey) -> float:
 
 
 def make_real(source: Source, key: ArtifactKey, names: Sequence[str]) -> Callable[[Shard], Features]:
-    """The pass that describes real images: those of a folder by their names, else the generator's own."""
+    """The pass that describes real images: those of a folder by their names, else the generator's own.
+
+    Where there is a second network, its features follow those of the first, because real images are slow to make.
+    """
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> Features:
@@ -73,10 +76,20 @@ def make_real(source: Source, key: ArtifactKey, names: Sequence[str]) -> Callabl
             images = folder.read(names[shard.first : shard.first + shard.count])
         else:
             images = model.networks.real(shard, shard.first + shard.count)[1]
-        rows = [describe(model, part) for part in parts(images)]
-        return Features(samples[: len(images)], np.concatenate(rows))
+        rows = np.concatenate([describe(model, part) for part in parts(images)])
+        if source.second:
+            second = [describe_in(model, part) for part in parts(images)]
+            rows = np.concatenate([rows, np.concatenate(second)], axis=1)
+        return Features(samples[: len(images)], rows)
 
     return work
+
+
+def describe_in(model: EditedModel, images: Tensor) -> NDArray[np.float32]:
+    """(n, d) features of the second network, without gradients."""
+    networks = model.networks
+    with torch.no_grad():
+        return networks.image_features(images.to(networks.device), networks.second).cpu().numpy()
 
 
 def parts(images: Tensor) -> list[Tensor]:

@@ -48,6 +48,8 @@ class Source:
     """Images of the reference that are left out; None to look for them."""
     features: str = ""
     """The network in whose features images are compared; '' for the segmenter's probabilities."""
+    second: str = ""
+    """A second network in whose features artifact units are scored; '' for none."""
     as_published: bool = False
     """Whether the generator runs exactly as its published implementation does, which takes longer."""
 
@@ -81,7 +83,7 @@ def kept_models(source: Source) -> Models:
 
 def generator_facts(source: Source) -> Source:
     """The part of a source that its generator depends on."""
-    return replace(source, segmenter="", reference="", reference_left_out=None, features="", threads=1)
+    return replace(source, segmenter="", reference="", reference_left_out=None, features="", second="", threads=1)
 
 
 def keep_memory() -> None:
@@ -153,9 +155,14 @@ class Models:
             return self.generator.training_like_images(count)
         return self.reference.first(count)
 
-    def image_features(self, images: Tensor) -> Tensor:
-        """(n, d) checked features of (n, 3, h, w) images, with gradients."""
-        network, n = self.features, len(images)
+    @cached_property
+    def second(self) -> FeatureNetwork:
+        """The second network in whose features artifact units are scored."""
+        return plugins.features(self.source.second).to(self.device)
+
+    def image_features(self, images: Tensor, network: FeatureNetwork | None = None) -> Tensor:
+        """(n, d) checked features of (n, 3, h, w) images, with gradients; of another network if one is given."""
+        network, n = network or self.features, len(images)
         with call_of(f"feature network {network.name!r}"):
             features = answered(FeaturesError, f"{network.name} failed on {n} images", lambda: network(images))
         if not isinstance(features, Tensor) or tuple(features.shape) != (n, network.dimension):

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.artifacts.detectable import detectable_effect
+from dissectreport.analysis.artifacts.detectable import detectable_again, detectable_effect
 from dissectreport.analysis.artifacts.quality import ImageQuality, Reference, too_few_for_covariance
 from dissectreport.analysis.artifacts.selection import (
     ArtifactVerdict,
     Exciting,
     Qualities,
     RealismSides,
+    SecondEffects,
     SingleEffects,
     SingleUnits,
     SizeChanges,
@@ -79,6 +80,7 @@ class _MeasuredArtifacts:
     qualities: Qualities
     marked: Qualities | None
     size_changes: SizeChanges
+    second: SecondEffects | None
     exciting: Exciting
     dissected: Dissected
 
@@ -113,6 +115,7 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
     measured, budget = _read(record, reader, dissected), record.budget
     names = (RepairPictures.WORST, RepairPictures.RANDOM, RepairPictures.PAIRS)
     worst, random, pairs = (reader.read(record.pictures, RepairPictures, name) for name in names)
+    gained = _gained(record, reader, worst)
     shown = reader.read(record.pictures, ShownUnits)
     return Artifacts(
         layer=record.key.layer,
@@ -139,6 +142,9 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         / measured.size_changes.kernel_distance
         if measured.size_changes.kernel_distance > 0
         else float("nan"),
+        second=record.second,
+        second_images=0 if measured.second is None else measured.second.images,
+        second_detectable=float("nan") if measured.second is None else detectable_again(measured.second),
         order=measured.order,
         candidates=measured.candidates,
         chosen=measured.size_changes.selected_size(),
@@ -150,8 +156,11 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         curve=_curve(measured, reader),
         choice=_choice(measured),
         agreement=_agreement(measured),
-        images=_images(measured, {EditedSet.WORST: worst, EditedSet.RANDOM: random}, shown.heat),
+        images=_images(
+            measured, {EditedSet.WORST: worst, EditedSet.GAINED: gained, EditedSet.RANDOM: random}, shown.heat
+        ),
         worst=_repaired(worst),
+        gained=_repaired(gained),
         random=_repaired(random),
         pairs=_repaired(pairs),
         command=record.command,
@@ -159,12 +168,19 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
     )
 
 
+def _gained(record: ArtifactRecord, reader: Reader, worst: RepairPictures) -> RepairPictures:
+    """The images that gain most; none where they were not measured."""
+    if RepairPictures.GAINED in reader.names(record.pictures):
+        return reader.read(record.pictures, RepairPictures, RepairPictures.GAINED)
+    return RepairPictures(**{name: value[:0] for name, value in vars(worst).items()})
+
+
 def _features(reader: Reader, at: FeatureFolder) -> NDArray[np.float32]:
     return reader.total(at.folder, at.images, at.shard, Features).values
 
 
 def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _MeasuredArtifacts:
-    real = _features(reader, record.real)
+    real = _features(reader, record.real)[:, : record.dimension or None]
     scale = FeatureScale.published(real.shape[1]) if record.is_published else FeatureScale.of(real)
     reference = Reference.of(real, scale)
     rows = scale(_features(reader, record.dissected))
@@ -177,6 +193,7 @@ def _read(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> _Meas
         qualities=reader.read(record.quality, Qualities),
         marked=reader.read(record.marked_quality, Qualities) if record.marked_quality else None,
         size_changes=reader.read(record.size_changes, SizeChanges),
+        second=reader.read(record.second_effects, SecondEffects) if record.second_effects else None,
         exciting=exciting(dissected.peaks.peaks[: len(rows)], _areas(dissected, len(rows)), rows, reference),
         dissected=dissected,
     )
@@ -207,6 +224,7 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
             "rank": rank,
             "estimate": estimate,
             **_spread(measured.tested, units, _of_tests(measured)),
+            **_in_second(measured.second, units),
             "artifact": artifact,
             "effect_rank": _ranks(measured.order, units),
             "repair_rank": _ranks(measured.candidates, units),
@@ -257,6 +275,17 @@ def _spread(tested: Ints, units: int, columns: Mapping[str, Floats]) -> dict[str
         spread_columns[name] = np.full(units, np.nan)
         spread_columns[name][tested] = values
     return spread_columns
+
+
+def _in_second(second: SecondEffects | None, units: int) -> dict[str, Floats | NDArray[np.bool_]]:
+    """Columns of the artifact units in the second network's features."""
+    confirmed = np.zeros(units, bool)
+    names = ("second_effect", "second_effect_low", "second_effect_high", "second_share", "second_q")
+    if second is None:
+        return {name: np.full(units, np.nan) for name in names} | {"confirmed": confirmed}
+    confirmed[second.units] = second.confirmed()
+    values = (second.value, second.low, second.high, _over(second.value, second.distance), second.q())
+    return {**_spread(second.units, units, dict(zip(names, values, strict=True))), "confirmed": confirmed}
 
 
 def _images_on(dissected: Dissected) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dissectreport.analysis.artifacts.selection import SIGNIFICANT, WORTH, SingleEffects, SingleUnits
+from dissectreport.analysis.artifacts.selection import SIGNIFICANT, WORTH, SecondEffects, SingleEffects, SingleUnits
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.results.artifacts import SUSPECTED
 from dissectreport.run.shards import GROUPS
@@ -33,6 +33,16 @@ def detectable_effect(tests: SingleEffects, tested: SingleUnits, finalists: int,
     adjusted = max(1 - SIGNIFICANT / len(family), 0.75)
     needed = max(quantile(adjusted, GROUPS - 1) * second, WORTH * distance)
     return max(_first_step(tests, family, finalists), needed + quantile(EACH, GROUPS - 1) * second)
+
+
+def detectable_again(second: SecondEffects) -> float:
+    """The smallest decrease of KID, as a share of it, that is significant in the second network's features with a
+    probability of at least 80%; NaN where KID is not above 0."""
+    if second.distance <= 0:
+        return float("nan")
+    error = float(np.median((second.high - second.low) / 2 / quantile(0.975, GROUPS - 1)))
+    adjusted = 1 - SIGNIFICANT / len(second.units)
+    return error * (quantile(adjusted, GROUPS - 1) + quantile(0.8, GROUPS - 1)) / second.distance
 
 
 def _first_step(tests: SingleEffects, family: Ints, finalists: int) -> float:

@@ -30,6 +30,7 @@ from dissectreport.analysis.results.artifacts import SUSPECTED, Role
 from dissectreport.records.artifacts import ArtifactPlan, Units
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.features import FeatureScale
 
 FALL = 2.0
 """Decrease of the kernel distance for an increase of the realism score by one."""
@@ -220,6 +221,62 @@ class SingleEffects:
                 values[indices] = final[name]
         halves = np.stack([Effects.of(rows[first::2], real).fall.value for first in (0, 1)])
         return cls(**columns, further=np.isin(np.arange(len(tested.units)), indices), halves=halves)
+
+
+@dataclass(frozen=True)
+class SecondEffects:
+    """What ablating artifact units does to the kernel distance in the features of a second network.
+
+    Units were selected in other features; these latents and these real images selected nothing.
+    """
+
+    FILE: ClassVar[str] = "second"
+
+    units: Ints
+    """(listed,)"""
+    images: int
+    real: int
+    distance: float
+    """The kernel distance without any edit."""
+    value: Floats
+    """(listed,) fall of the distance."""
+    low: Floats
+    high: Floats
+    p: Floats
+    """(listed,) one-sided, of the fall being above 0."""
+    difference: Floats
+    """(listed,) the fall less the mean of the control units; NaN without any."""
+    difference_low: Floats
+    difference_high: Floats
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The effects as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SecondEffects:
+        """The effects back from arrays."""
+        numbers: dict[str, Any] = {name: int(arrays[name]) for name in ("images", "real")}
+        numbers["distance"] = float(arrays["distance"])
+        return cls(**{**{field.name: arrays[field.name] for field in fields(cls)}, **numbers})
+
+    @classmethod
+    def of(cls, units: Sequence[int], rows: NDArray[Any], real: NDArray[Any], scale: FeatureScale) -> SecondEffects:
+        """Of features (n, 1 + listed + controls, d), the first without any edit, and real ones (N, d)."""
+        reference = Reference.of(real, scale)
+        columns = effect_columns(scale(rows), reference.features, np.arange(len(units), rows.shape[1] - 1))
+        distance, _ = kernel_changes(reference, rows[:, :1])
+        names = ("value", "low", "high", "p", "difference", "difference_low", "difference_high")
+        kept = {name: columns[name][: len(units)] for name in names}
+        return cls(np.array(units, np.int64), len(rows), len(real), float(distance.value), **kept)
+
+    def q(self) -> Floats:
+        """(listed,) p after Benjamini-Hochberg."""
+        return benjamini_hochberg(self.p)
+
+    def confirmed(self) -> NDArray[np.bool_]:
+        """(listed,) whether ablating the unit lowers the distance significantly in these features too."""
+        return np.asarray(self.q() < SIGNIFICANT)
 
 
 def effect_columns(rows: NDArray[Any], real: Floats, control: Ints) -> dict[str, NDArray[Any]]:

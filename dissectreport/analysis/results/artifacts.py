@@ -26,6 +26,8 @@ class EditedSet(StrEnum):
     """Without the highest-ranked units."""
     RANDOM = "random"
     """Without as many random units as in `WORST`."""
+    GAINED = "gained"
+    """The images that gain most."""
     MARKED = "marked"
     """Without the units that a person marked."""
     RANDOM_MARKED = "random_marked"
@@ -92,6 +94,13 @@ COLUMNS: Mapping[str, str] = {
     "difference": "measured_effect minus the mean measured_effect of the control units",
     "difference_low": "lower end of the 95% interval of difference",
     "difference_high": "upper end of the 95% interval of difference",
+    "second_effect": "decrease of KID in the second feature network by ablating only this unit, on latents and real "
+    "images that selected nothing; empty for units that are no artifact units",
+    "second_effect_low": "lower end of the 95% interval of second_effect",
+    "second_effect_high": "upper end of the 95% interval of second_effect",
+    "second_share": "second_effect divided by the KID without edit in the same features",
+    "second_q": "one-sided p-value of second_effect > 0, after Benjamini-Hochberg over the artifact units",
+    "confirmed": "whether second_q is below 0.05",
     "artifact": "whether the unit is an artifact unit by the rule",
     "effect_rank": "rank among the tested units: candidates tested further, then the others, by decreasing "
     "measured_effect; empty if not tested",
@@ -126,7 +135,7 @@ COLUMNS: Mapping[str, str] = {
     "error": "standard error of change",
     "chosen": "whether the repair ablates this number of units",
     "sample": "number of the held-out latent; random images come from further latents, which are not scored",
-    "kind": "'worst', or 'random'",
+    "kind": "'worst', 'gained' or 'random'",
     "before": "realism score of the image: mean kernel to real images minus mean kernel to generated images",
     "after": "the same after the edit",
     "on": "artifact units (or, if there are none, the ablated units) that are on anywhere in the image, the "
@@ -212,6 +221,13 @@ class Artifacts:
     detectable: float
     """The smallest decrease of KID, as a share of it, with which a candidate would have been called an artifact unit
     with a probability of at least 80%; NaN where that is not known."""
+    second: str
+    """The second network in whose features artifact units are scored, in words; '' without one."""
+    second_images: int
+    """Latents on which they are; 0 where none are."""
+    second_detectable: float
+    """The smallest decrease of KID in its features, as a share of it, that would be significant with a probability of
+    at least 80%; NaN where that is not known."""
     order: tuple[int, ...]
     """Every unit that was tested, control units too: candidates tested further, then others, by decreasing
     measured_effect."""
@@ -227,7 +243,7 @@ class Artifacts:
     """Everything else that was chosen, for the methods page; plain JSON values."""
     units: pd.DataFrame
     """One row a unit of the layer, by unit: unit, role, rank, estimate, tested_images, measured_effect*, share, p,
-    q, difference*,
+    q, difference*, second_effect*, second_share, second_q, confirmed,
     artifact, effect_rank, repair_rank, mean_activation, images_on, frechet, frechet_random*, frechet_ratio."""
     quality: pd.DataFrame
     """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
@@ -242,6 +258,8 @@ class Artifacts:
     images: pd.DataFrame
     """One row an image that is shown: kind, sample, before, after, on."""
     worst: Repaired
+    gained: Repaired
+    """The held-out images whose realism score rises most; none where the shown units were not scored together."""
     random: Repaired
     pairs: Repaired
     """Random images before and after, for a blind comparison."""

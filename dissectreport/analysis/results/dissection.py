@@ -79,6 +79,11 @@ COLUMNS: Mapping[str, str] = {
     "iou": "intersection over union of the unit's on-pixels and the concept's pixels, on the held-out images",
     "iou_low": "lower end of the 95% interval of iou",
     "iou_high": "upper end of the 95% interval of iou",
+    "iou_label_low": "smallest IoU with the concept itself that the segmenter's error allows, without sampling error; "
+    "empty where its precision and recall for the concept are not known",
+    "iou_label_high": "largest IoU with the concept itself that the segmenter's error allows, without sampling error",
+    "iou_total_low": "lower end of the 95% interval of the IoU with the concept itself, with both errors",
+    "iou_total_high": "upper end of that interval",
     "chance_level": "chance level: the IoU with every image's masks paired with every other image's activations",
     "corrected_iou": "chance-corrected IoU, (iou - chance_level) / (1 - chance_level): 0 is chance, 1 is perfect",
     "corrected_iou_low": "lower end of the 95% interval of corrected_iou",

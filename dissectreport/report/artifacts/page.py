@@ -19,6 +19,7 @@ from dissectreport.report.artifacts.summary import (
     quality_rows,
     repair_and_listed,
     reviewed_sentence,
+    second_sentence,
     sentence,
 )
 from dissectreport.report.causes.summary import point_of
@@ -53,6 +54,9 @@ class Suspect:
     share: float
     q: float
     difference: Point
+    second: Point
+    """The decrease of KID in the second feature network; NaN for those that are not scored there."""
+    second_q: float
     estimate: float
     images_on: float
     ratio: float
@@ -99,6 +103,8 @@ class ArtifactsPage:
     units: int
     answer: str
     listed: str
+    second: str
+    """What the second feature network says of the artifact units; '' without one."""
     repair_and_listed_note: str
     """Where the repair's units are not the listed ones; '' where they are."""
     reviewed: str
@@ -120,6 +126,7 @@ class ArtifactsPage:
     per_strip: int
     agreement: Any
     worst: tuple[Shown, ...]
+    gained: tuple[Shown, ...]
     random: tuple[Shown, ...]
     rule: str
     choice: str
@@ -158,6 +165,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         units=layer.units,
         answer=sentence(artifacts, layer),
         listed=listed_sentence(artifacts),
+        second=second_sentence(artifacts),
         repair_and_listed_note=repair_and_listed(artifacts),
         reviewed=reviewed_sentence(artifacts),
         sizes=tuple(
@@ -186,6 +194,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         per_strip=strip_size(layer),
         agreement=rows_of(artifacts.agreement)[0],
         worst=_shown(site, artifacts, frame, EditedSet.WORST, artifacts.worst),
+        gained=_shown(site, artifacts, frame, EditedSet.GAINED, artifacts.gained),
         random=_shown(site, artifacts, frame, EditedSet.RANDOM, artifacts.random),
         rule=RULE,
         choice=CHOICE,
@@ -225,6 +234,8 @@ def _suspects(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> t
             share=float(row.share),
             q=float(row.q),
             difference=point_of(row, "difference"),
+            second=point_of(row, "second_effect"),
+            second_q=float(row.second_q),
             estimate=float(row.estimate),
             images_on=float(row.images_on),
             ratio=float(row.frechet_ratio),
@@ -282,8 +293,13 @@ def artifact_images(site: Site) -> dict[str, bytes]:
     if artifacts is None:
         return {}
     files: dict[str, bytes] = {}
-    limit = float(max(repaired.heat.max(initial=0) for repaired in (artifacts.worst, artifacts.random)))
-    for kind, repaired in ((EditedSet.WORST, artifacts.worst), (EditedSet.RANDOM, artifacts.random)):
+    shown = {
+        EditedSet.WORST: artifacts.worst,
+        EditedSet.GAINED: artifacts.gained,
+        EditedSet.RANDOM: artifacts.random,
+    }
+    limit = float(max(repaired.heat.max(initial=0) for repaired in shown.values()))
+    for kind, repaired in shown.items():
         for i in range(len(repaired.samples)):
             files[site.places.repaired(kind, i, "before")] = images.webp(images.picture(repaired.before[i]), quality=84)
             files[site.places.repaired(kind, i, "after")] = images.webp(images.picture(repaired.after[i]), quality=84)

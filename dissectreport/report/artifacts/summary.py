@@ -213,6 +213,25 @@ def listed_sentence(artifacts: Artifacts) -> str:
     return f"{of}: {names}.{limit}{_detectable(artifacts)}"
 
 
+def second_sentence(artifacts: Artifacts) -> str:
+    """How many artifact units the second feature network confirms; '' where none were scored in one."""
+    if not artifacts.second or not artifacts.second_images:
+        return ""
+    confirmed = [unit for unit in artifacts.listed if bool(artifacts.units["confirmed"].iloc[unit])]
+    named = f" ({', '.join(map(str, confirmed))})" if 0 < len(confirmed) < len(artifacts.listed) else ""
+    detectable = artifacts.second_detectable
+    least = (
+        ""
+        if math.isnan(detectable)
+        else f" There, an artifact unit that lowers KID by {removed(detectable)} or more would be confirmed in at least"
+        " 80% of cases."
+    )
+    return (
+        f"In a second network ({artifacts.second}), on images that selected nothing, {count(len(confirmed))} of the"
+        f" {plural(len(artifacts.listed), 'artifact unit')} significantly lower KID too{named}.{least}"
+    )
+
+
 def _detectable(artifacts: Artifacts) -> str:
     """From which effect on a candidate would probably have been found; '' where that is not known."""
     if math.isnan(artifacts.detectable):

@@ -88,6 +88,8 @@ class MethodsPage:
     """What units were described with."""
     with_words: int
     """Units that have a word."""
+    label_error: bool
+    """Whether pages of units have the range of the IoU that the segmenter's error allows."""
     spike_in: SpikeIn | None
     """What the run found of planted units."""
     smallest: tuple[tuple[str, float], ...]
@@ -139,6 +141,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         formulas=tuple((layer.name, layer.formulas) for layer in dissection.layers if layer.formulas is not None),
         words=dissection.words,
         with_words=sum(int(layer.table.get("word_better", pd.Series()).sum()) for layer in dissection.layers),
+        label_error=any("iou_total_low" in layer.table for layer in dissection.layers),
         spike_in=dissection.spike_in,
         smallest=_smallest_found(dissection),
         bases=max((len(layer.by_rotation) for layer in dissection.layers), default=0),
