@@ -1,6 +1,6 @@
 """How often the intervals of a dissection contain the truth, on images of the embedded generator.
 
-    python benchmarks/validity.py --pool pool.npy --runs 40
+    python benchmarks/validity.py --runs 40
 
 Runs of 1,248 images each are taken from a pool of generated ones. Units of known truth are planted in each, and
 counted, selected and scored as in any run. A row says how often their intervals contain the truth, by the share of
@@ -105,15 +105,19 @@ def printed(models: Models) -> dict[str, Any]:
 def main() -> None:
     """Simulate, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pool", type=Path, required=True, help="labels of generated images, made if it is not there")
+    parser.add_argument("--pool", type=Path, help="file of the labels of generated images, made if it is not there")
     parser.add_argument("--images", type=int, default=4800, help="images in the pool")
     parser.add_argument("--runs", type=int, default=40)
     options = parser.parse_args()
     torch.set_num_threads(1)
     models = Source(MODEL, SEGMENTER).models()
-    if not options.pool.exists():
-        np.save(options.pool, labels_of(models, SEED, options.images))
-    rows = rows_of(planted(np.load(options.pool), options.runs, models))
+    if options.pool is not None and options.pool.exists():
+        pool = np.load(options.pool)
+    else:
+        pool = labels_of(models, SEED, options.images)
+        if options.pool is not None:
+            np.save(options.pool, pool)
+    rows = rows_of(planted(pool, options.runs, models))
     write("validity", [*rows, {**rows[-1], **printed(models)}])
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,17 +70,16 @@ def iou_range(iou: Floats, labelled: Floats, error: LabelError) -> tuple[Floats,
 
 def with_label_error(table: pd.DataFrame, concepts: pd.DataFrame, errors: Mapping[Concept, LabelError]) -> pd.DataFrame:
     """The table of units with `COLUMNS`, empty where the error of the unit's label is not known."""
-    area = {Concept(row.concept, row.category): float(row.area) for row in concepts.itertuples()}
+    names = map(Concept, concepts["concept"], concepts["category"])
+    area = dict(zip(names, concepts["area"].to_numpy(np.float64).tolist(), strict=True))
     rows = [_ends(row, area, errors) for row in table.itertuples()]
     return table.assign(**dict(zip(COLUMNS, np.array(rows).reshape(len(table), len(COLUMNS)).T, strict=True)))
 
 
-def _ends(row: object, area: Mapping[Concept, float], errors: Mapping[Concept, LabelError]) -> tuple[float, ...]:
-    concept = Concept(str(row.concept), str(row.category))  # type: ignore[attr-defined]
-    on = float(row.on_fraction)  # type: ignore[attr-defined]
+def _ends(row: Any, area: Mapping[Concept, float], errors: Mapping[Concept, LabelError]) -> tuple[float, ...]:
+    concept, on = Concept(str(row.concept), str(row.category)), float(row.on_fraction)
     if concept not in errors or not on > 0:
         return (float("nan"),) * len(COLUMNS)
-    iou, *ends = float(row.iou), float(row.iou_low), float(row.iou_high)  # type: ignore[attr-defined]
-    inside = np.array([iou, *np.linspace(*ends, INSIDE)])
+    inside = np.array([float(row.iou), *np.linspace(float(row.iou_low), float(row.iou_high), INSIDE)])
     low, high = iou_range(inside, np.full(len(inside), area.get(concept, np.nan) / on), errors[concept])
     return float(low[0]), float(high[0]), float(low.min()), float(high.max())
