@@ -22,7 +22,7 @@ INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks lint lint-web format-web types bench train-generator \
-	train-in-stages train-segmenter clean
+	train-in-stages train-segmenter train-classifier clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
@@ -90,6 +90,9 @@ train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an 
 	$(BIN)/python -m dissectreport.training.segmenter train --out training/$(SUBJECT) --subject $(SUBJECT) $(RECIPE)
 	$(BIN)/python -m dissectreport.training.segmenter export --out training/$(SUBJECT) \
 		--weights dissectreport/segmenters/weights/$(SUBJECT).safetensors
+
+train-classifier: $(VENV)/.ready  ## train the embedded classifier of scenes (some minutes) and save its weights
+	$(BIN)/python -m dissectreport.training.classifier --out training/classifier --weights dissectreport/models/weights
 
 clean:  ## remove the environment and the caches of tools
 	rm -rf "$(VENV)" .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist mutants

@@ -30,6 +30,7 @@ from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.predictions import Attacks, ClassScores, Predictions
 from dissectreport.stats.spikes import Spikes
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9
@@ -114,6 +115,26 @@ def some_insertions(random, units):
     return Insertions(samples, whole(random, n), whole(random, n), whole(random, n, 2), whole(random, n, units, 2))
 
 
+def some_class_scores(random, units):
+    samples = numbered_from(random)
+    n = len(samples)
+    scores, means = random.standard_normal((n, 4)), random.standard_normal((n, units))
+    return ClassScores(samples, whole(random, n), scores.astype(np.float32), means.astype(np.float32))
+
+
+def some_predictions(random, units):
+    samples = numbered_from(random)
+    n = len(samples)
+    return Predictions(samples, whole(random, n, units), random.standard_normal((n, units)).astype(np.float32))
+
+
+def some_attacks(random, units):
+    samples = numbered_from(random)
+    n = len(samples)
+    norm, peaks = random.random((n, 3)).astype(np.float32), random.standard_normal((n, 3, units)).astype(np.float32)
+    return Attacks(samples, whole(random, n), whole(random, n), whole(random, n, 3), norm, peaks)
+
+
 def some_patch_contexts(random, units):
     samples = numbered_from(random)
     return PatchContexts(samples, whole(random, len(samples), units))
@@ -154,8 +175,10 @@ def some_spikes(random, units):
 EVERY = {
     AblatedAreas: some_ablated_areas,
     Areas: some_areas,
+    Attacks: some_attacks,
     Categories: some_categories,
     Chance: some_chance,
+    ClassScores: some_class_scores,
     ConceptPatches: some_concept_patches,
     Cross: some_cross,
     Ends: some_ends,
@@ -169,6 +192,7 @@ EVERY = {
     Paired: some_paired,
     PatchContexts: some_patch_contexts,
     Peaks: some_peaks,
+    Predictions: some_predictions,
     Spikes: some_spikes,
 }
 every_statistic = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)

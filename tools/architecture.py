@@ -51,11 +51,12 @@ ORDER = (
 """The parts of the package, from the command line down to what everything may use."""
 
 INNER = {
-    "report": ("export", "site", "compare", "pages", "paint", "artifacts", "causes", "common", "html"),
+    "report": ("export", "site", "compare", "pages", "paint", "artifacts", "classes", "causes", "common", "html"),
     "analysis": (
         "assemble",
         "comparison",
         "artifacts",
+        "classes",
         "interventions",
         "dissection",
         "real_images",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dissectreport.analysis.artifacts.artifact_results import Dissected, artifacts
+from dissectreport.analysis.classes.class_results import class_results
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.comparison.replication import replication
 from dissectreport.analysis.dissection import published_rules
@@ -118,6 +119,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         trust=(*source.trust(pictures.segmented), *ablated_images(causes)),
         notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
         interventions=causes,
+        classes=None if record.classes is None else class_results(record.classes, reader),
         artifacts=repair,
         quality=None if repair is None else repair.figures,
         reality=source.reality(areas),

@@ -21,6 +21,7 @@ from dissectreport.cache.store import (
 from dissectreport.errors import BadOption, CacheError, UnknownName
 from dissectreport.files import Say, silent, write
 from dissectreport.records.artifacts import ArtifactRecord
+from dissectreport.records.classes import ClassRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.records.painting import PaintRecord
 from dissectreport.run.addresses import CODE, DESCRIPTION, DIRECTIONS, checkpoint_of, split_directions, split_settings
@@ -67,6 +68,7 @@ class Record:
     """Every store folder that the measurement made or used."""
     mixed_devices: bool = False
     interventions: InterventionRecord | None = None
+    classes: ClassRecord | None = None
     artifacts: ArtifactRecord | None = None
     painting: PaintRecord | None = None
     segmented: str = ""
@@ -123,6 +125,7 @@ class Record:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The record that `to_json` gave; TypeError, KeyError or ValueError for other values."""
         interventions, artifacts, painting = value["interventions"], value["artifacts"], value.get("painting")
+        classes = value.get("classes")
         typed = {
             "layers": tuple(
                 LayerRecord(**{**layer, "random_directions": tuple(layer["random_directions"])})
@@ -131,6 +134,7 @@ class Record:
             "folders": tuple(value["folders"]),
             "vocabulary": Vocabulary(tuple(Concept(*concept) for concept in value["vocabulary"])),
             "interventions": interventions and InterventionRecord.from_json(interventions),
+            "classes": classes and ClassRecord.from_json(classes),
             "artifacts": artifacts and ArtifactRecord.from_json(artifacts),
             "painting": painting and PaintRecord.from_json(painting),
         }
@@ -164,6 +168,9 @@ class Record:
         if saved.interventions is None:
             earlier = (record.interventions for record in before if record.interventions is not None)
             saved = replace(saved, interventions=next(earlier, None))
+        if saved.classes is None:
+            known = (record.classes for record in before if record.classes is not None)
+            saved = replace(saved, classes=next(known, None))
         if saved.artifacts is None:
             # They are valid only for the real images that the pages show.
             alike = (record.artifacts for record in before if record.artifacts and record.reference == saved.reference)

@@ -53,9 +53,14 @@ class ScenePalette:
 # --- colours of a scene -------------------------------------------------------------------------------------
 
 
+def choose_weather(random: numpy.random.Generator) -> int:
+    """The first choice of a scene: 0 for a clear day, 1 for an overcast one, 2 for dusk."""
+    return int(random.choice(3, p=[0.6, 0.25, 0.15]))
+
+
 def choose_palette(brush: Brush) -> ScenePalette:
     """Weather first, then everything that its light falls on."""
-    weather = int(brush.random.choice(3, p=[0.6, 0.25, 0.15]))
+    weather = choose_weather(brush.random)
     light = (1.0, 0.8, 0.7)[weather]
     sky = choose_sky(brush, weather)
     dusk = weather == 2

@@ -32,6 +32,7 @@ from dissectreport.checkpoints.state_dicts import load_exactly, load_from, selec
 from dissectreport.checkpoints.weight_files import read_checkpoint
 from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError, answered
 from dissectreport.files import sha256
+from dissectreport.models.classifier import ClassesGiven, as_classifier, given_names
 from dissectreport.models.families.base import FamilyNetwork, Sampling
 from dissectreport.models.families.recognition import FAMILIES, OpenedNetwork, find, open_found
 from dissectreport.models.image_folder import open_folder
@@ -49,6 +50,8 @@ from dissectreport.segmenters import masks
 
 KEYS = {
     "name": "the model's name on pages; by default the file's name",
+    "task": "classify, for a network that gives images a score for every class",
+    "classes": "the names of the classes in the order of the scores, or a file with a name a line",
     "network": "the function or class that makes the network: ./file.py:Name, or package.module:Name",
     "family": f"an architecture that is recognised from its weights: {', '.join(FAMILIES)}",
     "arguments": "keyword arguments for the network's function",
@@ -68,12 +71,14 @@ KEYS = {
     "segmenter": "the segmenter that a build uses by default",
     "masks": "a folder of masks, in place of a segmenter; or { folder = …, images = …, names = … }",
     "reference": "a folder of real images",
-    "images": "{ folder = …, size = [height, width], mean = …, std = … } for a network that takes images; "
-    "with output, it redraws them",
+    "images": "{ folder = …, size = [height, width], mean = …, std = …, labels = … } for a network that takes images; "
+    "with output, it redraws them, unless its task is classify",
     "facts": "further facts for the report: licence, paper, dataset …",
 }
 SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")
-IMAGES_KEYS = ("folder", "size", "mean", "std")
+CLASSIFY = "classify"
+"""The task of a classifier; a network without a task makes images or redraws them."""
+IMAGES_KEYS = ("folder", "size", "mean", "std", "labels")
 OUTPUT_KEYS = ("take", "range", "channels")
 MASK_KEYS = ("folder", "images", "names")
 
@@ -179,6 +184,7 @@ def read_description(path: Path) -> Description:
         raise UnknownName.of(f"family in {path.name}:", family, FAMILIES)
     if family and len(description.weight_files()) != 1:
         raise description.problem("a family is recognised from its weights; add weights = … with one file")
+    check_task(description)
     for key in SAMPLING_KEYS:
         if key in content and not family:
             raise description.problem(f"{key} belongs to a family; describe what the network takes in inputs instead")
@@ -190,6 +196,22 @@ def _say_average(content: Mapping[str, Any], network: nn.Module, given: Place) -
     places = [] if given.averaged else places_of(content, network.state_dict(keep_vars=True))
     if places and places[0].averaged:
         reporting.say(f"the weights have a moving average too, which makes better images: set {places[0]}")
+
+
+def check_task(description: Description) -> None:
+    """Refuse an unknown task, a classifier without images, and keys of classifiers in other descriptions."""
+    task, content = description.text("task"), description.content
+    if task not in ("", CLASSIFY):
+        raise description.problem(f'task is {task!r}; it is "{CLASSIFY}", or left out for a network that makes images')
+    if task and "images" not in content:
+        raise description.problem(
+            'a classifier reads images; add images = { folder = "photos", size = [224, 224] }, with a sub-folder for '
+            "each class"
+        )
+    labels = "labels" in description.table("images")
+    if not task and not description.text("family") and ("classes" in content or labels):
+        key = "classes" if "classes" in content else "labels of images"
+        raise description.problem(f'{key} belongs to a classifier; add task = "{CLASSIFY}"')
 
 
 @dataclass(frozen=True)
@@ -336,7 +358,7 @@ def generator(description: Description, builder: NetworkBuilder, network: nn.Mod
     known = builder.recognised
     if known and known.inputs is None:
         raise description.problem(
-            f'an {known.title} redraws photographs; add images = {{ folder = "photos", size = [256, 256] }}'
+            f'a {known.title} reads photographs; add images = {{ folder = "photos", size = [256, 256] }}'
         )
     own = not {"latent", "inputs"} & set(description.content)
     if own and known is None:
@@ -400,6 +422,7 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     With `output`, and for an autoencoder of a known family, it is one that redraws them.
     """
     known = builder.recognised
+    classifies = description.text("task") == CLASSIFY or (known is not None and known.classifies)
     if known and known.inputs is not None:
         raise description.problem(f"a {known.title} draws images of its own; remove images")
     for key in ("latent", "inputs", "reference"):
@@ -410,21 +433,22 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     size = whole_numbers("size", images.get("size", []))
     if not isinstance(images.get("folder"), str) or len(size) != 2:
         raise description.problem('images needs a folder and a size: images = { folder = "photos", size = [224, 224] }')
-    redraws = known is not None or "output" in description.content
+    folder = description.path.parent / Path(images["folder"]).expanduser()
+    redraws = not classifies and (known is not None or "output" in description.content)
     output = known.output if known and "output" not in description.content else output_of(description)
     model = (partial(RedrawingModel, output=output) if redraws else FolderImageModel)(
         name=description.name,
         module=network,
-        folder=open_folder(description.path.parent / Path(images["folder"]).expanduser(), (size[0], size[1])),
+        folder=open_folder(folder, (size[0], size[1])),
         layers=tuple(name for name, _ in network.named_modules() if name),
         default_layers=(),
-        mean=numbers("mean", images.get("mean", [])),
-        std=numbers("std", images.get("std", [])),
+        mean=numbers("mean", images.get("mean", list(known.mean) if known else [])),
+        std=numbers("std", images.get("std", list(known.std) if known else [])),
         reinitialise=builder.reinitialise,
         facts={**recognised_facts(known), **facts_of(description)},
         code=builder.code_digest(),
     )
-    z = model.folder.first(2)
+    z = open_folder(folder, (size[0], size[1])).first(2)
     who = f"{description.path.name}: the network failed on images of {size[0]} x {size[1]}"
     modules, redrawn = answered(ModelError, who, lambda: trace_modules(model, z))
     check_parts(network, modules)
@@ -436,7 +460,23 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     units, default = measurable_layers(modules), default_layers(modules, model.image_size)
     if known:
         units, default = known.layers, known.default_layers
-    return replace(model, layers=units, default_layers=described_layers(description, modules) or default)
+    model = replace(model, layers=units, default_layers=described_layers(description, modules) or default)
+    return as_classifier(model, classes_of(description), description.path.name) if classifies else model
+
+
+def classes_of(description: Description) -> ClassesGiven:
+    """What the file says about the classes of a classifier."""
+    content, images, who = description.content, description.table("images"), description.path.name
+    table = images.get("labels")
+    if table is not None and not isinstance(table, str):
+        raise description.problem(f"labels must be the name of a CSV file of file and class, not {table!r}")
+    output = description.table("output")
+    description.check_keys(output, ("take",), "of the output of a classifier ")
+    return ClassesGiven(
+        given_names(content["classes"], description.path.parent, who) if "classes" in content else (),
+        description.path.parent / Path(table).expanduser() if table is not None else None,
+        of_type((str, int), "a key or an index", "take", output["take"]) if "take" in output else None,
+    )
 
 
 def described_layers(description: Description, modules: Sequence[ModuleTrace]) -> tuple[str, ...]:

@@ -17,19 +17,63 @@ network has run on them. The segmenter labels these images. A `RedrawingModel` r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from dissectreport.errors import FolderError, ModelError, counted
-from dissectreport.models.image_folder import ImageFolder
+from dissectreport.models.image_folder import ImageFolder, Unreadable
 from dissectreport.models.network_generator import OUTPUT, check_layers
 from dissectreport.models.outputs import OutputFormat
 from dissectreport.networks.identity import identity_of
+
+
+class ImageCollection(Protocol):
+    """Images of one size that are read by name: those of a folder (`ImageFolder`), or drawn (`DrawnImages`)."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, without a path."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever an image does."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all readable images."""
+
+    @property
+    def undecodable(self) -> tuple[Unreadable, ...]:
+        """Images that are known to fail when they are decoded."""
+
+    def __len__(self) -> int: ...
+
+    def order(self, seed: int) -> tuple[str, ...]:
+        """The names in a random order that depends on `seed`."""
+
+    def read(self, names: Sequence[str]) -> Tensor:
+        """(n, 3, height, width) in [-1, 1]: the images of these names."""
+
+    def validated(self, prefixes: Iterable[tuple[int, int]]) -> ImageCollection:
+        """The same without images that cannot be decoded; see `ImageFolder.validated`."""
+
+    def without(self, names: Iterable[str]) -> ImageCollection:
+        """The same without the images of these names."""
+
+    def description(self) -> Mapping[str, Any]:
+        """For the report: `folder`, `images`, `unreadable`."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, one line each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +85,7 @@ class FolderImageModel:
 
     name: str
     module: nn.Module
-    folder: ImageFolder
+    folder: ImageCollection
     layers: tuple[str, ...]
     default_layers: tuple[str, ...]
     mean: tuple[float, ...] = ()
@@ -157,6 +201,7 @@ class RedrawingModel(FolderImageModel):
     the real images that they are compared with.
     """
 
+    folder: ImageFolder
     output: OutputFormat = OUTPUT
     """How to get images from what the network returns."""
     _orders: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.tasks import Task
-from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
+from dissectreport.run.budgets import ArtifactBudget, ClassBudget, InterventionBudget
 from dissectreport.run.plan import ROTATIONS
 from dissectreport.run.rules import RuleName, rule_named
 from dissectreport.run.shards import EDIT_BATCH
@@ -123,6 +123,19 @@ def intervention_seconds(
         Task.STRIPS: budget.strip_images * edit.units * image,
     }
     return {task: value for task, value in seconds.items() if value}
+
+
+def class_seconds(budget: ClassBudget, images: int, cost: NetworksCost, edit: EditCost) -> dict[Task, float]:
+    """Seconds of one core for the experiments with classes of so many images, without a closed form."""
+    half, sizes = images / 2, sum(size < edit.units for size in budget.sizes)
+    sets = budget.classes * (sizes * (3 + budget.random_sets) + min(budget.named, edit.units))
+    attacks = min(budget.attacked, half)
+    return {
+        Task.CLASSES: images * cost.generator,
+        Task.CLASS_SINGLES: half * (cost.generator + edit.units * edit.tail),
+        Task.CLASS_SETS: half * (cost.generator + sets * edit.tail),
+        Task.ATTACKS: attacks * 3 * cost.generator * (2 * budget.steps + 6),
+    }
 
 
 def artifact_seconds(

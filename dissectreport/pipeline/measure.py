@@ -21,6 +21,7 @@ from dissectreport.pipeline.running import running
 from dissectreport.pipeline.schedule import Schedule, spoken
 from dissectreport.pipeline.stages import (
     ArtifactStage,
+    ClassStage,
     DissectionStage,
     InterventionStage,
     PaintStage,
@@ -41,6 +42,7 @@ MEASURING: tuple[Stage, ...] = (
     DissectionStage(),
     WordStage(),
     InterventionStage(),
+    ClassStage(),
     ArtifactStage(),
     PaintStage(),
 )
@@ -80,6 +82,7 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
     from dissectreport.worker.costs import make_costs
 
     edited = {job.intervention.layer: False} if job.intervention is not None else {}
+    edited |= {job.classes.layer: False} if job.classes is not None else {}
     edited |= {job.artifacts.layer: True} if job.artifacts is not None else {}
     make = partial(make_costs, job.source, job.layers, edited, job.plan.seed)
     ((_, costs),) = workers.run(make, [Shard(0, 0, min(job.plan.batch, job.samples))])

@@ -173,6 +173,20 @@ class InterventionOptions:
 
 
 @dataclass(frozen=True)
+class ClassOptions:
+    """Options of a classifier."""
+
+    panel: ClassVar[str] = "Classifiers"
+
+    classes: Annotated[
+        tuple[str, ...], Help("Classes to study, separated by commas.", default="those with most images")
+    ] = ()
+    class_layer: Annotated[
+        str, Help("Layer whose units are ablated.", default="the last one that is measured", complete="layers")
+    ] = ""
+
+
+@dataclass(frozen=True)
 class ArtifactOptions:
     """Options of the search for artifact units."""
 
@@ -283,7 +297,7 @@ class MachineOptions:
 
 
 @dataclass(frozen=True)
-class Options(MachineOptions, PaintOptions, ArtifactOptions, InterventionOptions, MeasureOptions):
+class Options(MachineOptions, PaintOptions, ArtifactOptions, ClassOptions, InterventionOptions, MeasureOptions):
     """All options of a run; only `model` must be given."""
 
 

@@ -56,7 +56,7 @@ def is_painted(job: Job) -> bool:
 
     wanted = job.options.paint
     if wanted is None:
-        return "card" in job.generator.facts
+        return "card" in job.generator.facts and makes_images(job.generator)
     if wanted and not makes_images(job.generator):
         raise ModelError(f"{job.generator.name} reads images and makes none, so nothing can be painted; use --no-paint")
     if wanted and missing_packages():

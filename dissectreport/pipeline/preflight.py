@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dissectreport.errors import DissectReportError, ModelError, counted
+from dissectreport.models.classifier import ClassifierModel
 from dissectreport.networks import edits, hooks
 from dissectreport.pipeline.options import NetworkOptions, Options
 from dissectreport.pipeline.prepare import prepare
@@ -227,6 +228,9 @@ def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
 
 
 def _gradient(models: Models, samples: int) -> Iterator[Finding]:
+    if isinstance(models.generator, ClassifierModel):
+        yield _accuracy(models, models.generator, samples)
+        return
     if not getattr(models.generator, "makes_images", True):
         yield Finding(Verdict.GOOD, "it reads images and makes none, so there will be no interventions")
         return
@@ -252,6 +256,21 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
         )
         return
     yield Finding(Verdict.GOOD, f"{layer} can be edited: what follows it gives the same image again")
+
+
+def _accuracy(models: Models, classifier: ClassifierModel, samples: int) -> Finding:
+    """How many classes a classifier has, and how many samples it recognises."""
+    with torch.no_grad():
+        predicted = classifier.logits(models.latents(1, 0, samples)).argmax(1).cpu().numpy()
+    classes = f"it gives scores of {len(classifier.classes)} classes"
+    if not classifier.labels:
+        return Finding(Verdict.LOOK, f"{classes}; the images have no labels, so its own predictions are the truth")
+    right = int((predicted == classifier.truth(1, 0, samples)).sum())
+    chance = samples / len(classifier.classes)
+    words = f"{classes}, and names the class of {right} of {samples} images"
+    if right <= chance:
+        return Finding(Verdict.LOOK, f"{words}, no more than chance; check the order of classes, mean and std")
+    return Finding(Verdict.GOOD, words)
 
 
 def _reaches(models: Models, at: edits.Prefix) -> bool:

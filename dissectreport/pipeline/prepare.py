@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dissectreport.errors import BadOption, UnknownName
+from dissectreport.pipeline.class_requests import ClassRequest, resolve_classes
 from dissectreport.pipeline.loading import Networks, middle, resolve_networks
 from dissectreport.pipeline.machine import Machine, cores
 from dissectreport.pipeline.options import MachineOptions, MeasureOptions, Options
@@ -57,6 +58,8 @@ class Job:
     workers: int
     intervention: InterventionRequest | None = None
     """None where interventions are not wanted, or cannot be made."""
+    classes: ClassRequest | None = None
+    """None where the model is no classifier, or experiments with its classes are not wanted."""
     artifacts: ArtifactRequest | None = None
     """None if artifact units are not wanted, or cannot be searched for."""
     behaviours: frozenset[str] = frozenset()
@@ -90,6 +93,7 @@ def prepare(options: Options) -> Job:
     samples, plan = resolve_plan(options, rule, networks)
     interventions = resolve_interventions(options, layers, networks, budget)
     artifacts, no_artifacts = resolve_artifacts(options, layers, networks, ARTIFACT_BUDGETS[budget.name])
+    classes = resolve_classes(options, layers, networks.generator, budget.name)
     source = source_of(options, networks, machine)
     return Job(
         options=options,
@@ -101,6 +105,7 @@ def prepare(options: Options) -> Job:
         networks=networks,
         workers=machine.workers,
         intervention=interventions,
+        classes=classes,
         artifacts=artifacts,
         no_artifacts=no_artifacts,
     )

@@ -37,7 +37,7 @@ def reproduce(job: Job) -> str:
     words += [] if options.artifacts else ["--no-artifacts"]
     for name in (
         *("intervention_samples", "intervention_layer", "budget", "constant", "precision"),
-        *("artifact_layer", "artifact_samples", "features", "words_network"),
+        *("class_layer", "artifact_layer", "artifact_samples", "features", "words_network"),
     ):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {shlex.quote(publishable(str(getattr(options, name))))}"]
@@ -46,6 +46,7 @@ def reproduce(job: Job) -> str:
     words += [f"--weights {shlex.quote(publishable(options.weights))}"] if options.weights else []
     words += [f"--words {shlex.quote(publishable(options.words))}"] if options.words else []
     words += [f"--concepts {shlex.quote(comma_joined(options.concepts))}"] if options.concepts else []
+    words += [f"--classes {shlex.quote(comma_joined(options.classes))}"] if options.classes else []
     if options.artifact_units:
         words += [f"--artifact-units {shlex.quote(publishable(options.artifact_units))}"]
     words += [f"--reference {shlex.quote(publishable(options.reference))}"] if options.reference else []

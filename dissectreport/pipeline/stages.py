@@ -28,7 +28,7 @@ from dissectreport.pipeline.requests import artifacts_required, interventions_re
 from dissectreport.pipeline.tasks import Task
 from dissectreport.pipeline.words import read_words, word_vectors
 from dissectreport.report.common.site_options import SiteSettings
-from dissectreport.run.budgets import ArtifactBudget, InterventionBudget
+from dissectreport.run.budgets import ArtifactBudget, ClassBudget, InterventionBudget
 from dissectreport.run.engine import Workers
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class InterventionStage:
         job, reporter, request = run.job, run.reporter, run.job.intervention
         if not job.options.interventions:
             return product
+        if request is None and job.classes is not None:
+            return product  # The units of a classifier are ablated for its classes.
         if request is None:
             reporter.say(f"no interventions: {no_interventions(job.generator, job.segmenter)}")
             return product
@@ -151,6 +153,29 @@ class InterventionStage:
             reporter.say(f"no interventions: {error}")
             return product
         return save_record(job, replace(product.measured, interventions=measured), passes.runner.folders)
+
+
+class ClassStage:
+    """What the units of a classifier do for its classes."""
+
+    def seconds(self, run: RunContext) -> Mapping[Task, float]:
+        """Seconds of one core that each task will take, none where the same was measured before."""
+        job, request = run.job, run.job.classes
+        if request is None or _measured_before(job, "classes", request.budget):
+            return {}
+        images = min(job.samples, request.budget.images)
+        return estimate.class_seconds(request.budget, images, run.costs.networks, run.costs.edits[request.layer])
+
+    def run(self, run: RunContext, product: Product) -> Product:
+        """The record with the classes; unchanged for other models."""
+        from dissectreport.pipeline.classes import ClassPasses
+
+        if run.job.classes is None:
+            return product
+        with one_thread():
+            passes = ClassPasses(run.job, run.job.classes, run.workers, run.reporter)
+            measured = passes.run()
+        return save_record(run.job, replace(product.measured, classes=measured), passes.runner.folders)
 
 
 class ArtifactStage:
@@ -173,6 +198,8 @@ class ArtifactStage:
         job, reporter, request = run.job, run.reporter, run.job.artifacts
         if not job.options.artifacts:
             return product
+        if request is None and job.classes is not None:
+            return product  # A classifier makes no images.
         if request is None:
             reporter.say(f"no artifact units: {job.no_artifacts}")
             return product
@@ -229,8 +256,8 @@ class PageStage:
         return replace(product, written=written)
 
 
-def _measured_before(job: Job, kind: str, budget: InterventionBudget | ArtifactBudget) -> bool:
-    """Whether the same run measured its `interventions` or `artifacts` before, with the same budget."""
+def _measured_before(job: Job, kind: str, budget: InterventionBudget | ClassBudget | ArtifactBudget) -> bool:
+    """Whether the same run measured its `interventions`, `classes` or `artifacts` before, with the same budget."""
     runs = records.runs(job.options.cache, job.options.model, job.options.rule)
     same = [run for run in runs if run.plan == asdict(job.plan) and run.samples == job.samples]
     return any(getattr(getattr(run, kind), "budget", None) == budget for run in same)

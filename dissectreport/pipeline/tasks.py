@@ -14,6 +14,7 @@ class Step(Enum):
     RANKING = "ranking units by their effect on concepts"
     ABLATION = "ablating units"
     INSERTION = "inserting units"
+    CLASSES = "ablating units of classes"
     ARTIFACTS = "finding artifact units"
     REPAIR = "scoring the repair"
     EXPORT = "exporting the network"
@@ -44,6 +45,10 @@ class Task(StrEnum):
     INSERTION = "inserting sets of units"
     EDITED_PICTURES = "saving edited images"
     STRIPS = "ablating every unit alone"
+    CLASSES = "classifying images"
+    CLASS_SINGLES = "classifying images without single units"
+    CLASS_SETS = "classifying images without sets of units"
+    ATTACKS = "attacking images"
     REAL_FEATURES = "computing features of real images"
     SIDE_FEATURES = "computing features of generated images"
     FEATURES = "computing features of the measured images"
@@ -71,6 +76,7 @@ STEPS = {
     Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
     Step.ABLATION: (Task.ABLATION, Task.RANDOM, Task.SAMPLED, Task.VARIANTS),
     Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES, Task.STRIPS),
+    Step.CLASSES: (Task.CLASSES, Task.CLASS_SINGLES, Task.CLASS_SETS, Task.ATTACKS),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
         *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING, Task.SECOND),

@@ -289,3 +289,42 @@ ARTIFACT_BUDGETS = {
 }
 """By the names of the budgets: 'quick' takes a third of the default's time, and 'paper' scores 10,240 images,
 as many as the Fréchet distance of Inception features of length 2,048 needs."""
+
+
+@dataclass(frozen=True)
+class ClassBudget(Plain):
+    """How much is spent on the classes of a classifier."""
+
+    name: str
+    images: int = 2016
+    """Images that are classified, at most: one half ranks units, the other scores."""
+    classes: int = 8
+    """Classes that are studied: those with most images."""
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    """Units ablated together, of those that are fewer than the layer has."""
+    random_sets: int = 10
+    """Random sets of each size for each class."""
+    leading: int = 4
+    """A unit matters to a class if it is among so many that matter most to it."""
+    named: int = 12
+    """Units of each class whose single ablation is measured on held-out images too."""
+    attacked: int = 144
+    """Held-out images that are attacked."""
+    steps: int = 20
+    """Steps of an attack."""
+    shown: int = 6
+    """Images shown of each class."""
+
+
+CLASS_BUDGETS = {
+    budget.name: budget
+    for budget in (
+        ClassBudget("default"),
+        ClassBudget(
+            "quick", images=384, classes=4, sizes=(1, 4, 16, 64), random_sets=5, named=6, attacked=48, steps=10
+        ),
+        ClassBudget("full", images=10_000, classes=20, random_sets=20, named=20, attacked=1000, steps=40),
+        ClassBudget("paper", images=100_000, classes=365, random_sets=20, named=20, attacked=1000, steps=40),
+    )
+}
+"""By the names of the budgets of interventions."""

@@ -16,6 +16,8 @@ INTERVENTIONS_FORMAT = 8
 """Increased whenever interventions of the same key and budget change."""
 ARTIFACTS_FORMAT = 7
 """Increased whenever artifact units of the same key and budget change."""
+CLASSES_FORMAT = 1
+"""Increased whenever the experiments with classes of the same key and budget change."""
 
 SEEDS = 8
 """Seeds that a run draws from, its own the first: samples, pilot, selection and held-out latents of interventions, and
@@ -170,3 +172,23 @@ class ArtifactKey(Plain):
     def facts(self) -> dict[str, Any]:
         """Everything that could change the bytes, as plain JSON values, for the cache key."""
         return {"format": ARTIFACTS_FORMAT, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class ClassKey(Plain):
+    """What experiments with classes are made on: everything, besides a budget, that changes their numbers."""
+
+    generator: str
+    """The identity of the classifier."""
+    truth: str
+    """A digest of the classes and of the labels of the images."""
+    layer: str
+    seed: int
+    """The seed of the order of the images."""
+    images: int
+    """Images that are classified, the first in this order."""
+    torch: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that could change the bytes, as plain JSON values, for the cache key."""
+        return {"format": CLASSES_FORMAT, **asdict(self)}

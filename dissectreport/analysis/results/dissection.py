@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.results import formulas
 from dissectreport.analysis.results.artifacts import Artifacts, Figures
+from dissectreport.analysis.results.classes import Classes
 from dissectreport.analysis.results.formulas import FormulaCounts
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
@@ -414,6 +415,8 @@ class Dissection:
     """Sentences that every page of this report must show, e.g. that samples of two devices were merged."""
     interventions: Interventions | None = None
     """What the units of one layer cause; None where that was not measured."""
+    classes: Classes | None = None
+    """What the units of one layer do for the classes of a classifier; None for other models."""
     artifacts: Artifacts | None = None
     """The artifact units of one layer; None where they were not measured."""
     quality: Figures | None = None

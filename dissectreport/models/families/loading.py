@@ -13,10 +13,11 @@ from typing import NamedTuple
 from dissectreport.checkpoints import reporting
 from dissectreport.checkpoints.model_files import ModelFile, open_model_file
 from dissectreport.errors import BadOption
+from dissectreport.models.classifier import ClassesGiven, ClassifierModel, as_classifier
 from dissectreport.models.families.base import DEFAULT_SAMPLING, Sampling
 from dissectreport.models.families.recognition import OpenedNetwork, find, open_found
 from dissectreport.models.image_folder import ImageFolder, open_folder, printable
-from dissectreport.models.image_model import RedrawingModel
+from dissectreport.models.image_model import FolderImageModel, RedrawingModel
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.run.addresses import unquoted_path
 from dissectreport.segmenters import ade20k, words
@@ -49,8 +50,8 @@ def data_set_of(file: ModelFile) -> str:
 
 def load(
     path: Path, sampling: Sampling = DEFAULT_SAMPLING, name: str = "", images: Path | None = None
-) -> NetworkGenerator | RedrawingModel:
-    """The generator in a checkpoint, or the autoencoder, with the folder of photographs that it redraws.
+) -> NetworkGenerator | FolderImageModel:
+    """The generator in a checkpoint, or the autoencoder or classifier, with the folder of photographs that it reads.
 
     Raises a WeightsError for a file that cannot be read, or is of no known family, and a BadOption for a `sampling`
     that the network does not allow.
@@ -64,6 +65,8 @@ def load(
         "weights": found.file.path.name,
         "sha256": found.file.sha256,
     }
+    if opened.classifies:
+        return classifying(opened, photographs_of(path, opened, images), name, facts)
     if opened.inputs is None:
         return redrawing(opened, photographs_of(path, opened, images), name, facts)
     if images is not None:
@@ -84,7 +87,8 @@ def load(
 def photographs_of(path: Path, opened: OpenedNetwork, images: Path | None) -> ImageFolder:
     """The folder of photographs, at the size that the network takes; a BadOption if none was given."""
     if images is None:
-        raise BadOption(f"{path} redraws photographs ({opened.title}); name a folder of them with --images FOLDER")
+        does = "classifies" if opened.classifies else "redraws"
+        raise BadOption(f"{path} {does} photographs ({opened.title}); name a folder of them with --images FOLDER")
     return open_folder(images, (opened.resolution, opened.resolution))
 
 
@@ -100,6 +104,22 @@ def redrawing(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapp
         facts=facts,
         output=opened.output,
     )
+
+
+def classifying(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapping[str, object]) -> ClassifierModel:
+    """The model of a classifier and a folder, whose sub-folders are its classes if there is one for each."""
+    model = FolderImageModel(
+        name=name,
+        module=opened.module,
+        folder=folder,
+        layers=opened.layers,
+        default_layers=opened.default_layers,
+        mean=opened.mean,
+        std=opened.std,
+        reinitialise=opened.reinitialise,
+        facts=facts,
+    )
+    return as_classifier(model, ClassesGiven(), name)
 
 
 def facts_of(opened: OpenedNetwork, segmenter: str) -> dict[str, object]:

@@ -33,6 +33,7 @@ from dissectreport.models.families import (
     biggan_deep,
     dcgan,
     fastgan,
+    image_classifier,
     stylegan2,
     stylegan2_rosinality,
     stylegan3,
@@ -46,6 +47,7 @@ from dissectreport.models.families.base import (
     evenly,
     untrained,
 )
+from dissectreport.models.families.image_classifier import ImageClassifier
 from dissectreport.models.inputs import Inputs
 from dissectreport.models.outputs import OutputFormat
 
@@ -151,6 +153,36 @@ FAMILIES: Mapping[str, Family] = {
             autoencoder_tiny.from_tensors,
         ),
         Family(
+            "resnet",
+            image_classifier.ResNet.title,
+            (image_classifier.RESNET_MARK,),
+            re.compile(
+                r"conv1\.weight|fc\.(weight|bias)|(layer\d\.\d+\.)?(bn\d|downsample\.1)\."
+                r"(weight|bias|running_mean|running_var|num_batches_tracked)|"
+                r"layer\d\.\d+\.(conv\d|downsample\.0)\.weight"
+            ),
+            image_classifier.resnet_from_tensors,
+            image_classifier.is_resnet,
+        ),
+        Family(
+            "vgg16",
+            image_classifier.VGG16.title,
+            (image_classifier.LAST_MARK,),
+            re.compile(
+                r"features\.\d+\.(weight|bias|running_mean|running_var|num_batches_tracked)|classifier\.[036]\.\w+"
+            ),
+            image_classifier.vgg_from_tensors,
+            image_classifier.is_vgg,
+        ),
+        Family(
+            "alexnet",
+            image_classifier.AlexNet.title,
+            (image_classifier.LAST_MARK,),
+            re.compile(r"features\.\d+\.(weight|bias)|classifier\.[146]\.(weight|bias)"),
+            image_classifier.alexnet_from_tensors,
+            image_classifier.is_alexnet,
+        ),
+        Family(
             "dcgan",
             dcgan.DCGAN.title,
             (dcgan.MARK, dcgan.BARE_MARK),
@@ -241,6 +273,11 @@ class OpenedNetwork:
     sampling: str
     """How images are drawn, in words."""
     reinitialise: Callable[[int], nn.Module]
+    classifies: bool = False
+    """Whether it gives photographs a score for every class; then `inputs` is None too."""
+    mean: tuple[float, ...] = ()
+    """By which photographs are normalised; () for those in [-1, 1]."""
+    std: tuple[float, ...] = ()
 
 
 def find(file: ModelFile, place: Place = ANYWHERE, family: str = "", ignore: Sequence[str] = ()) -> Found:
@@ -360,9 +397,10 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         raise WeightsError(
             f"{found.file.path} looks like {found.family.title}{_comma(reading_of(found))}, but does not fit: {problem}"
         ) from problem
+    classifies = isinstance(network, ImageClassifier)
     return OpenedNetwork(
         module=channels_last(network),
-        inputs=None if isinstance(network, Autoencoder) else network.inputs(),
+        inputs=None if isinstance(network, Autoencoder | ImageClassifier) else network.inputs(),
         output=OutputFormat(channels=CHANNELS[network.colours], certain=True),
         layers=network.unit_layers,
         default_layers=network.default_layers,
@@ -371,6 +409,9 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         line="; ".join(filter(None, (network.describe(), reading_of(found)))),
         sampling=network.describe_sampling(),
         reinitialise=lambda seed: untrained(network, seed),
+        classifies=classifies,
+        mean=image_classifier.MEAN if classifies else (),
+        std=image_classifier.STD if classifies else (),
     )
 
 

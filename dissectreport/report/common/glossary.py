@@ -54,6 +54,13 @@ _CAUSES = {
     "of about the same mean activation, on the same images.",
     "prediction interval": "Where one more random set would lie, with a probability of 95%.",
 }
+_CLASSES = {
+    "class": "What the classifier gives an image a score for.",
+    "balanced accuracy": "(recall + 1 − false positives) / 2 of one class against all others: 0.5 is chance.",
+    "recall, false positives": "The share of the images of a class, and of all other images, that the classifier "
+    "assigns to the class.",
+    "leading units of a class": "The units whose ablation costs the class most balanced accuracy.",
+}
 _ARTIFACTS = {
     "artifact unit": "A unit whose ablation alone brings images significantly closer to real ones.",
     "KID, FID": "Kernel and Fréchet distance between two sets of images, in the features of a network.",
@@ -64,6 +71,7 @@ _ARTIFACTS = {
 def glossary(site: Site) -> Mapping[str, str]:
     """Every term that the pages of a model use, and its meaning, in the order in which readers meet them."""
     causes = site.dissection.interventions is not None
+    classes = site.dissection.classes is not None
     artifacts = site.dissection.artifacts is not None
     return {
         **_DISSECTION,
@@ -71,8 +79,9 @@ def glossary(site: Site) -> Mapping[str, str]:
         **(_FORMULAS if any(layer.formulas is not None for layer in site.dissection.layers) else {}),
         **(_WORDS if site.dissection.words is not None else {}),
         **_CONTROLS,
-        **(_HELD_OUT if site.wording.untested or causes or artifacts else {}),
+        **(_HELD_OUT if site.wording.untested or causes or classes or artifacts else {}),
         **(_CAUSES if causes else {}),
+        **(_CLASSES if classes else {}),
         **(_ARTIFACTS if artifacts else {}),
     }
 

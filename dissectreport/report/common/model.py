@@ -25,6 +25,8 @@ from dissectreport.run.rules import Edge, rule_named
 
 BELOW_BASELINE = "below the position-only baseline"
 """What is said of a unit whose IoU with its label is less than that of the best mask that ignores the image."""
+NAMED_CLASSES = 3
+"""Classes that a card names, at most."""
 LEAST_EFFECT = 0.01
 """The least share of a concept's area that a unit must remove for its card to say so."""
 
@@ -181,6 +183,24 @@ class Site:
             if counts and (unit not in effects or share > effects[unit].removed):
                 effects[unit] = StrongestEffect(str(row.concept), share, known)
         return effects
+
+    @cached_property
+    def _classes_by_unit(self) -> Mapping[int, tuple[str, ...]]:
+        """The classes that units matter to, those that lose most first."""
+        classes = self.dissection.classes
+        if classes is None:
+            return {}
+        rows = classes.class_units[classes.class_units["matters"]].sort_values(
+            "accuracy_lost", ascending=False, kind="stable"
+        )
+        return {int(str(unit)): tuple(part["class"]) for unit, part in rows.groupby("unit")}
+
+    def class_words(self, layer: str, unit: int) -> str:
+        """What a card says of the classes that a unit matters to: 'matters to tree, ball'; '' for none."""
+        classes = self.dissection.classes
+        names = self._classes_by_unit.get(unit, ()) if classes is not None and classes.layer == layer else ()
+        more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
+        return f"matters to {', '.join(names[:NAMED_CLASSES])}{more}" if names else ""
 
     def flags(self, layer: str, row: Any) -> tuple[str, ...]:
         """What a reader has to know of the unit in a row of a layer's table before trusting its label."""

@@ -78,7 +78,7 @@ def card(site: Site, frame: Frame, layer: Layer, row: Any, labels: Labels | None
         interpretable=bool(row.interpretable),
         state=str(row.unit_state),
         flags=site.flags(layer.name, row),
-        effect="" if effect is None else effect.words,
+        effect=site.class_words(layer.name, int(row.unit)) if effect is None else effect.words,
         removed=math.nan if effect is None else effect.removed,
         also=tuple(str(other.concept) for other in others if other.concept != row.concept),
         formula="" if formula is None else formula.words,

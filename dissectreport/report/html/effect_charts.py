@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dissectreport.analysis.results.artifacts import EditedSet
+from dissectreport.analysis.results.classes import AblatedUnits
 from dissectreport.report.html.charts import Point, linear, short, spaced
-from dissectreport.report.html.numbers import change, interval, removed
+from dissectreport.report.html.numbers import change, interval, removed, share
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text
 from dissectreport.run.rankings import Ranking
 
@@ -21,6 +22,9 @@ _MARKS: Mapping[str, str] = {
     Ranking.GREEDY: "order3",
     Ranking.IOU: "order4",
     Ranking.RANDOM: "order0",
+    AblatedUnits.LEADING: "order1",
+    AblatedUnits.OTHERS: "order2",
+    AblatedUnits.LEAST: "order3",
 }
 _WORDS: Mapping[str, str] = {
     EditedSet.WORST: "highest-ranked",
@@ -29,7 +33,12 @@ _WORDS: Mapping[str, str] = {
     Ranking.GREEDY: "greedy",
     Ranking.IOU: "IoU",
     Ranking.RANDOM: "random",
+    AblatedUnits.OTHERS: "all but the leading",
 }
+
+
+CHANCE = 0.5
+"""The balanced accuracy of chance."""
 
 
 def ranking_mark(ranking: str) -> str:
@@ -164,6 +173,61 @@ def small_curves(name: str, title: str, description: str, curves: Sequence[Curve
         if spots and not math.isnan(spots[-1][1]):
             inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.ranking)))
     return drawing(width, height, title, description, name, *inside)
+
+
+def accuracy_curves(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
+    """Balanced accuracy over the number of units, for each kind of ablated units; labelled at the right ends."""
+    width, height, left, right, top, bottom = 560.0, 330.0, 50.0, 168.0, 14.0, 44.0
+    low = _lowest_accuracy(curves)
+    y = linear(low, 1.02, height - bottom, top)
+    x = _over_units(curves, left + 8, width - right - 8)
+    marks = round_numbers(low, 1.0, 5)
+    inside = [line(left, y(m), width - right, y(m), "axis" if abs(m - CHANCE) < 1e-9 else "grid") for m in marks]
+    inside += [text(left - 8, y(m) + 4, share(m), "end", "tick") for m in marks]
+    tried = sorted({n for curve in curves for n in curve.units})
+    inside += [text(x(n), height - bottom + 20, str(n), "middle", "tick") for n in _sparse(tried, x)]
+    inside.append(text((left + width - right) / 2, height - 5, "units", "middle", "tick"))
+    inside += [_band(curve, x, y) for curve in curves]
+    for curve in curves:
+        spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
+        inside += _line(curve, spots, y)
+        inside += [
+            tag("g", tag("title", _accuracy_words(curve.ranking, n, p)), ranking_sign(curve.ranking, *spot))
+            for n, p, spot in zip(curve.units, curve.points, spots, strict=True)
+            if n
+        ]
+    ends = [(y(curve.points[-1].value), curve.ranking) for curve in curves]
+    for up, ranking in spaced(ends, 19, height - bottom + 4):
+        inside.append(ranking_sign(ranking, width - right + 16, up))
+        inside.append(
+            text(width - right + 28, up + 4, ranking_words(ranking), class_=f"end ink-{ranking_mark(ranking)}")
+        )
+    return drawing(width, height, title, description, name, *inside)
+
+
+def small_accuracy(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
+    """The same without words, to stand in a row of a table."""
+    width, height, pad = 168.0, 62.0, 5.0
+    y = linear(_lowest_accuracy(curves), 1.0, height - pad, pad)
+    x = _over_units(curves, pad, width - pad)
+    inside = [line(0, y(CHANCE), width, y(CHANCE), "axis"), line(0, y(1.0), width, y(1.0), "grid")]
+    inside += [_band(curve, x, y) for curve in curves]
+    for curve in curves:
+        spots = [(x(n), y(p.value)) for n, p in zip(curve.units, curve.points, strict=True)]
+        inside += _line(curve, spots, y)
+        inside.append(tag("circle", cx=spots[-1][0], cy=spots[-1][1], r=3.2, class_=_end(curve.ranking)))
+    return drawing(width, height, title, description, name, *inside)
+
+
+def _lowest_accuracy(curves: Sequence[Curve]) -> float:
+    shown = [v for curve in curves for p in curve.points for v in (p.value, p.low) if not math.isnan(v)]
+    return min([*shown, CHANCE])
+
+
+def _accuracy_words(ranking: str, units: int, point: Point) -> str:
+    """What a point says when somebody points at it."""
+    off = f"{units} left" if ranking == AblatedUnits.OTHERS else f"{units} units off"
+    return f"{ranking_words(ranking)}, {off}: {share(point.value)} {interval(point.low, point.high, share)}"
 
 
 def _end(ranking: str) -> str:

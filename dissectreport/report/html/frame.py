@@ -198,6 +198,7 @@ def model_frame(
     """The surroundings of a page of one model; `current` names its entry in the menu."""
     facts = dissection.provenance
     causes = {} if dissection.interventions is None else {"causal effects": places.page("causes")}
+    classes = {} if dissection.classes is None else {"classes": places.page("classes")}
     artifacts = {} if dissection.artifacts is None else {"artifact units": places.page("artifacts")}
     paint = {} if dissection.painting is None else {"paint": places.page("paint")}
     real = {} if dissection.reality is None else {"real images": places.page("real")}
@@ -206,6 +207,7 @@ def model_frame(
         "concepts": places.page("concepts"),
         "map": places.page("map"),
         **causes,
+        **classes,
         **artifacts,
         **paint,
         "look-up": places.page("lookup"),

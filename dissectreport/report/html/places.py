@@ -13,7 +13,7 @@ Files = dict[str, bytes]
 SEARCH = "search.js"
 """What the search knows of a model, or of the models of a site, within its folder."""
 PAGES = (
-    *("index", "concepts", "causes", "map", "artifacts", "lookup", "paint", "real", "trust", "preference"),
+    *("index", "concepts", "causes", "classes", "map", "artifacts", "lookup", "paint", "real", "trust", "preference"),
     *("replication", "methods"),
 )
 CARD = "card.jpg"
@@ -27,6 +27,7 @@ TAKEN = (
     "img",
     "lookup",
     "concepts",
+    "classes",
     "paint",
     "manifest.json",
     *(f"{page}.html" for page in PAGES),
@@ -121,6 +122,14 @@ class Places:
     def concept_mask(self, concept: str, group: int) -> str:
         """The see-through overlay of where the segmenter sees a concept in example images of one kind."""
         return f"{self.home}/concepts/img/{self.concepts[concept]}-seen-{group}.png"
+
+    def class_image(self, sample: int) -> str:
+        """A held-out image on the page of classes."""
+        return f"{self.home}/classes/{sample}.webp"
+
+    def attacked(self, sample: int) -> str:
+        """The same image after an attack."""
+        return f"{self.home}/classes/{sample}-attacked.webp"
 
     def paint_part(self, name: str, number: int) -> str:
         """A script with a part of a file of the network that a page runs."""

@@ -16,6 +16,7 @@ from dissectreport.analysis.common.student import joint_reach
 from dissectreport.analysis.results.dissection import Control, Dissection, Kind, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
+from dissectreport.report.classes.unit_section import ClassTeaser, class_teaser
 from dissectreport.report.common.model import (
     InterpretableCount,
     Site,
@@ -124,6 +125,7 @@ class OverviewPage:
     lookup: str
     grid: ConceptGrid
     causes: Teaser | None
+    classes: ClassTeaser | None
     repair: RepairTeaser | None
     live: LiveImage | None
     paint: str
@@ -185,6 +187,7 @@ def overview_page(site: Site) -> OverviewPage:
         lookup=frame.to(places.page("lookup")),
         grid=concept_grid(site, frame, limit=18),
         causes=effects,
+        classes=class_teaser(site, frame),
         repair=repair_teaser(site, frame),
         live=live,
         paint="" if dissection.painting is None else frame.to(places.page("paint")),

@@ -16,6 +16,7 @@ from dissectreport.analysis.results.dissection import ExampleKind, Layer
 from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.report.artifacts.summary import UnitArtifact, unit_artifact
 from dissectreport.report.causes.unit_effects import UnitCauses, unit_causes
+from dissectreport.report.classes.unit_section import UnitClasses, unit_classes
 from dissectreport.report.common.formulas import UnitFormula, was_searched
 from dissectreport.report.common.model import Site, leading_units, rows_of
 from dissectreport.report.common.unit_cards import Card, card, neighbours, strip_size
@@ -128,6 +129,7 @@ class UnitPage:
     paint: str
     """Where the unit can be painted with; '' where it cannot."""
     causes: UnitCauses | None
+    classes: UnitClasses | None
     artifact: UnitArtifact | None
     formula: UnitFormula | None
     """The formula of concepts that matches it significantly better than its label."""
@@ -226,6 +228,7 @@ def unit_page(site: Site, layer: Layer, rows: LayerRows, unit: int) -> UnitPage:
         citation=f"{name} ({unit_card.concept.label}), {frame.foot}",
         paint=_paint_address(site, frame, layer, unit),
         causes=unit_causes(site, frame, layer, unit, rows.effects.get(unit, [])),
+        classes=unit_classes(site, frame, layer, unit),
         artifact=unit_artifact(site, frame, layer, unit),
         formula=UnitFormula.of(row),
         formulas_searched=was_searched(row),

@@ -7,6 +7,7 @@ from typing import Any
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.report.artifacts.summary import artifact_tables
 from dissectreport.report.causes.summary import causal_tables
+from dissectreport.report.classes.summary import class_tables
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.table_formats import as_csv, as_json, layer_tables, model_tables, unit_tables
 from dissectreport.report.html.places import Files
@@ -23,6 +24,8 @@ def tables_of(dissection: Dissection, name: str | None = None) -> dict[tuple[str
         every = layer_tables(layer) | unit_tables(layer, dissection.vocabulary["concept"])
         if dissection.interventions is not None and dissection.interventions.layer == layer.name:
             every |= causal_tables(dissection.interventions)
+        if dissection.classes is not None and dissection.classes.layer == layer.name:
+            every |= class_tables(dissection.classes)
         if dissection.artifacts is not None and dissection.artifacts.layer == layer.name:
             every |= artifact_tables(dissection.artifacts)
         tables |= {(key, layer.name): table for key, table in every.items()}

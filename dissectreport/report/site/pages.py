@@ -15,6 +15,7 @@ from dissectreport.report.artifacts.summary import edits_files
 from dissectreport.report.causes.overview import causes_page
 from dissectreport.report.causes.share_card import before_and_after_card
 from dissectreport.report.causes.summary import studied
+from dissectreport.report.classes.page import classes_page
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.sharing import card
@@ -47,6 +48,8 @@ def model_files(site: Site) -> Files:
     if dissection.interventions is not None:
         causes = causes_page(site, dissection.interventions, studied(dissection.interventions))
         files[places.page("causes")] = render("causes_overview.html", causes)
+    if dissection.classes is not None:
+        files[places.page("classes")] = render("classes.html", classes_page(site, dissection.classes))
     if dissection.artifacts is not None:
         files |= _artifact_pages(site, dissection.artifacts)
     if dissection.painting is not None:

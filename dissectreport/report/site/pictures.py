@@ -5,6 +5,7 @@ from __future__ import annotations
 from dissectreport.analysis.results.dissection import ExampleKind, Layer, Trust
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.causes.image_files import causal_images
+from dissectreport.report.classes.image_files import class_images
 from dissectreport.report.common.model import Site
 from dissectreport.report.common.unit_cards import strip_size
 from dissectreport.report.html import images
@@ -24,7 +25,7 @@ def model_pictures(site: Site) -> Files:
     colours = images.concept_colours(dissection.vocabulary)
     for number, trust in enumerate(dissection.trust):
         files |= _segmentations(site, number, trust, colours)
-    return files | causal_images(site) | artifact_images(site)
+    return files | causal_images(site) | class_images(site) | artifact_images(site)
 
 
 def _segmentations(site: Site, number: int, trust: Trust, colours: images.Bytes) -> Files:

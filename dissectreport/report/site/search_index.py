@@ -33,7 +33,10 @@ def model_index(site: Site) -> bytes:
         "pages": [*([item.words, item.href] for item in frame.pages), ["tables to download", f"{methods}#downloads"]],
         "layers": [_layer(site, frame, layer, names) for layer in site.dissection.layers],
         "concepts": _concepts(site, frame),
-        "terms": [[term, f"{methods}#{term_anchor(term)}", meaning] for term, meaning in glossary(site).items()],
+        "terms": [
+            *([term, f"{methods}#{term_anchor(term)}", meaning] for term, meaning in glossary(site).items()),
+            *_classes(site, frame),
+        ],
         "artifacts": [] if artifacts is None else [artifacts.layer, list(artifacts.listed)],
     }
     return _script(index)
@@ -59,6 +62,15 @@ def _layer(site: Site, frame: Frame, layer: Layer, names: list[str]) -> Mapping[
         "words": {unit: word.word for unit, word in words if word is not None},
         "formulas": {unit: formula.words for unit, formula in formulas if formula is not None},
     }
+
+
+def _classes(site: Site, frame: Frame) -> list[list[str]]:
+    """The studied classes, each with the address of its section, as terms."""
+    classes = site.dissection.classes
+    if classes is None:
+        return []
+    page, numbers = frame.to(site.places.page("classes")), classes.class_numbers()
+    return [[name, f"{page}#class-{numbers[name]}", f"a class of {site.dissection.title}"] for name in classes.studied]
 
 
 def _concepts(site: Site, frame: Frame) -> list[list[Any]]:

@@ -1,0 +1,1 @@
+"""What the units of a classifier do for its classes: accuracy under ablation, and what attacks change."""

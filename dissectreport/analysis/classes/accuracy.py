@@ -1,0 +1,97 @@
+"""Accuracy of a class against all others, with intervals from a bootstrap within classes (Bau et al. 2020, PNAS).
+
+Recall is the share of a class's images that get it, false positives are the share of other images that get it, and
+balanced accuracy is (recall + 1 - false positives) / 2: 0.5 is chance, whatever the number of classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dissectreport.stats.base import Floats, Ints
+
+REPLICATES = 1000
+"""Bootstrap replicates."""
+SEED = 0
+ENDS = (2.5, 97.5)
+"""Percentiles of the replicates that are the ends of a 95% interval."""
+
+
+def balanced_accuracy(truth: Ints, predicted: Ints, number: int) -> Floats:
+    """(sets,) balanced accuracy of one class; `predicted` is (n, sets). NaN where the class has no image, or all."""
+    own = truth == number
+    hits = predicted == number
+    with np.errstate(invalid="ignore"):
+        recall = hits[own].sum(0) / own.sum()
+        false = hits[~own].sum(0) / (~own).sum()
+    return np.asarray((recall + 1 - false) / 2)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with the ends of its 95% interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The measures of one class for some sets of units, with bootstrap replicates that all sets share."""
+
+    recall: Floats
+    """(sets,)"""
+    false_positives: Floats
+    """(sets,)"""
+    replicated: Floats
+    """(replicates, sets) balanced accuracy."""
+
+    @property
+    def balanced_accuracy(self) -> Floats:
+        """(sets,) (recall + 1 - false positives) / 2."""
+        return np.asarray((self.recall + 1 - self.false_positives) / 2)
+
+    def accuracy_of(self, at: int) -> Figure:
+        """The balanced accuracy of one set."""
+        return Figure(float(self.balanced_accuracy[at]), *ends(self.replicated[:, at]))
+
+    def change(self, at: int, base: int = 0) -> Figure:
+        """How much the balanced accuracy of one set is above that of another, on the same images."""
+        own = self.balanced_accuracy
+        return Figure(float(own[at] - own[base]), *ends(self.replicated[:, at] - self.replicated[:, base]))
+
+
+def ends(replicates: Floats) -> tuple[float, float]:
+    """The ends of the 95% interval."""
+    low, high = np.percentile(replicates, ENDS)
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Images with their classes, from which accuracy is computed."""
+
+    truth: Ints
+    """(n,) number of the class of each image."""
+
+    @cached_property
+    def weights(self) -> Floats:
+        """(replicates, n) how often each image is drawn: within its class, as often as the class has images."""
+        random = np.random.default_rng(SEED)
+        weights = np.zeros((REPLICATES, len(self.truth)))
+        for number in np.unique(self.truth):
+            own = np.flatnonzero(self.truth == number)
+            weights[:, own] = random.multinomial(len(own), np.full(len(own), 1 / len(own)), REPLICATES)
+        return weights
+
+    def rates(self, predicted: Ints, number: int) -> Rates:
+        """The measures of one class; `predicted` is (n, sets)."""
+        own = self.truth == number
+        hits = (predicted == number).astype(np.float64)
+        recall = self.weights[:, own] @ hits[own] / own.sum()
+        false = self.weights[:, ~own] @ hits[~own] / (~own).sum()
+        return Rates(hits[own].mean(0), hits[~own].mean(0), (recall + 1 - false) / 2)

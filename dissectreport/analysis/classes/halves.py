@@ -1,0 +1,36 @@
+"""Which images rank units and which score them: every class is divided in halves, in the order of the samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dissectreport.stats.base import Ints
+from dissectreport.stats.predictions import ClassScores
+
+FEWEST = 4
+"""Fewest images of a class that is studied: two in each half."""
+
+
+def truth_of(scores: ClassScores) -> Ints:
+    """(n,) the class of each image: its label, or what the network predicts where there is none."""
+    return np.where(scores.truth < 0, scores.logits.argmax(1), scores.truth)
+
+
+def is_selection(truth: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(n,) True for every other image of each class, beginning with its first.
+
+    >>> is_selection(np.array([3, 5, 3, 3])).tolist()
+    [True, True, False, True]
+    """
+    selected = np.zeros(len(truth), bool)
+    for number in np.unique(truth):
+        selected[np.flatnonzero(truth == number)[::2]] = True
+    return selected
+
+
+def studied_classes(truth: Ints, most: int) -> Ints:
+    """The numbers of the classes with most images, at most so many; none of them has fewer than `FEWEST` images."""
+    numbers, images = np.unique(truth, return_counts=True)
+    order = np.lexsort((numbers, -images))
+    kept = [at for at in order if images[at] >= FEWEST][:most]
+    return np.asarray(numbers[kept], np.int64)

@@ -1,0 +1,158 @@
+"""A network that gives images a score for every class: a network that reads images, with classes and labels.
+
+    classifier = as_classifier(model, ClassesGiven(names=("house", "tree")))
+    classifier.logits(images)                       # (n, 2), before a softmax
+    classifier.truth(seed=1, first=0, count=48)     # (48,) numbers of classes, -1 where unknown
+
+It is dissected like any network that reads images. What its units do to its predictions is a further pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dissectreport.errors import BadOption, ModelError, answered, counted
+from dissectreport.models.class_labels import checked_names, folder_classes, read_labels, read_names, table_classes
+from dissectreport.models.image_folder import ImageFolder
+from dissectreport.models.image_model import FolderImageModel
+from dissectreport.models.outputs import part_of
+from dissectreport.stats.base import Ints
+
+UNKNOWN = -1
+"""The number of the class of an image without a label."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierModel(FolderImageModel):
+    """A `FolderImageModel` whose output is a score for every class."""
+
+    classes: tuple[str, ...] = ()
+    """The names of the classes, in the order of the scores."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """The number of the class of each image, by its name; {} where its own predictions are the truth."""
+    take: str | int | None = None
+    """Index, key or attribute of the scores in what the network returns; None if it returns them, or `.logits`."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) in [-1, 1] -> (n, classes) scores, with gradients; a ModelError for another shape."""
+        scores = scores_of(self.module(self.normalised(images)), self.take)
+        if tuple(scores.shape) != (len(images), len(self.classes)):
+            raise ModelError(
+                f"{self.name!r} returns scores of shape {tuple(scores.shape)} for {counted(len(images), 'image')}, but "
+                f"has {len(self.classes)} classes; the scores must be ({len(images)}, {len(self.classes)})"
+            )
+        return scores.float()
+
+    def truth(self, seed: int, first: int, count: int) -> Ints:
+        """(count,) the number of the class of samples `first` to `first + count - 1`; `UNKNOWN` without labels."""
+        names = self.folder.order(seed)[first : first + count]
+        return np.array([self.labels.get(name, UNKNOWN) for name in names], np.int64)
+
+    @property
+    def truth_digest(self) -> str:
+        """Changes whenever a class or a label does."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        digest.update(repr(sorted(self.labels.items())).encode())
+        return digest.hexdigest()
+
+    @property
+    def scorer(self) -> ScoringNetwork:
+        """The network as one that makes scores instead of images, so that its layers can be edited."""
+        return ScoringNetwork(self)
+
+
+@dataclass(frozen=True)
+class ScoringNetwork:
+    """An `ImageNetwork` that returns the scores of the classes."""
+
+    classifier: ClassifierModel
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, for hooks."""
+        return self.classifier.module
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n, 3, h, w) images in [-1, 1] -> (n, classes) scores."""
+        return self.classifier.logits(z)
+
+
+def scores_of(returned: object, take: str | int | None = None) -> Tensor:
+    """The scores in what a network returned; a ModelError if there are none."""
+    part = returned if take is None else part_of(returned, take)
+    if not isinstance(part, Tensor):
+        part = getattr(part, "logits", part)
+    if not isinstance(part, Tensor) or part.ndim < 2:
+        shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+        raise ModelError(
+            f"the network returns {shape} instead of (n, classes) scores; name the part that has the scores: "
+            "output = { take = … }"
+        )
+    return part.flatten(1) if part.shape[2:] == (1, 1) else part
+
+
+@dataclass(frozen=True)
+class ClassesGiven:
+    """What a user says about the classes of a network."""
+
+    names: tuple[str, ...] = ()
+    """() for those of the folder or of the table, or 'class 0' and so on where these name none."""
+    table: Path | None = None
+    """A CSV file of file and class; None for the sub-folders of the images."""
+    take: str | int | None = None
+
+
+def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
+    """The names that `classes = …` gives: a list, or a file with a name a line; a BadOption for anything else."""
+    if isinstance(value, str):
+        return read_names(folder / Path(value).expanduser())
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise BadOption(f"{who}: classes must be a list of names, or a file with a name a line, not {value!r}")
+    return checked_names(value, who)
+
+
+def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> ClassifierModel:
+    """The classifier of a network that reads a folder; an error that begins with `who` if classes do not fit scores."""
+    folder = model.folder
+    assert isinstance(folder, ImageFolder), "drawn images have labels of their own"
+    images = folder.first(2)
+    with torch.no_grad():
+        scores = answered(
+            ModelError,
+            f"{who}: the network failed on images of {folder.size[0]} x {folder.size[1]}",
+            lambda: scores_of(model.module(model.normalised(images)), given.take),
+        )
+    number = _number_of_classes(scores, len(images), who)
+    found = table_classes(given.table) if given.table is not None else folder_classes(folder)
+    names = given.names or (found if len(found) == number else ())
+    if found and not names:
+        source = given.table.name if given.table is not None else folder.name
+        raise BadOption(
+            f"{who}: the network has {number} scores, but {source} has {len(found)} classes; name all "
+            "classes in the order of the scores: classes = […], or a file with a name a line"
+        )
+    if names and len(names) != number:
+        raise BadOption(
+            f"{who}: the network has {number} scores, but {len(names)} classes are named; name one for each score"
+        )
+    names = names or tuple(f"class {at}" for at in range(number))
+    labels = read_labels(folder, names, given.table)
+    values: dict[str, Any] = {one.name: getattr(model, one.name) for one in fields(model)}
+    return ClassifierModel(**values, classes=names, labels=labels, take=given.take)
+
+
+def _number_of_classes(scores: Tensor, images: int, who: str) -> int:
+    if scores.ndim != 2 or len(scores) != images or scores.shape[1] < 2:
+        raise ModelError(
+            f"{who}: the network returns shape {tuple(scores.shape)} for {counted(images, 'image')}; a classifier "
+            f"returns ({images}, classes) scores, with at least two classes"
+        )
+    return int(scores.shape[1])

@@ -1,0 +1,58 @@
+"""Checked requests for the experiments with the classes of a classifier, and the reasons why there are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dissectreport.errors import BadOption, ModelError, UnknownName
+from dissectreport.pipeline.options import Options
+from dissectreport.run.budgets import CLASS_BUDGETS, ClassBudget
+
+if TYPE_CHECKING:
+    from dissectreport.models.base import Generator
+    from dissectreport.models.classifier import ClassifierModel
+
+
+@dataclass(frozen=True)
+class ClassRequest:
+    """A checked request for the experiments with classes."""
+
+    layer: str
+    classes: tuple[str, ...]
+    """The classes to study; () for those with most images."""
+    budget: ClassBudget
+
+
+def resolve_classes(
+    options: Options, layers: tuple[str, ...], generator: Generator, budget: str
+) -> ClassRequest | None:
+    """The experiments to make, by the name of a budget; None where the model is no classifier, or none are wanted."""
+    if not is_classifier(generator):
+        if options.classes or options.class_layer:
+            option = "--classes" if options.classes else "--class-layer"
+            raise BadOption(f"{option} belongs to a classifier, and {generator.name} gives no scores of classes")
+        return None
+    layer, names = options.class_layer or layers[-1], classifier_of(generator).classes
+    if layer not in layers:
+        raise UnknownName.of("measured layer", layer, layers)
+    for name in options.classes:
+        if name not in names:
+            raise UnknownName.of(f"class of {generator.name}", name, names)
+    return ClassRequest(layer, options.classes, CLASS_BUDGETS[budget]) if options.interventions else None
+
+
+def is_classifier(generator: Generator) -> bool:
+    """Whether a model gives images a score for every class."""
+    from dissectreport.models.classifier import ClassifierModel
+
+    return isinstance(generator, ClassifierModel)
+
+
+def classifier_of(generator: Generator) -> ClassifierModel:
+    """The model as a classifier; a ModelError for any other."""
+    from dissectreport.models.classifier import ClassifierModel
+
+    if not isinstance(generator, ClassifierModel):
+        raise ModelError(f"{generator.name} gives no scores of classes; only a classifier has classes")
+    return generator

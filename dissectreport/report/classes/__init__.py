@@ -1,0 +1,1 @@
+"""The pages of a classifier: its classes, and the units that matter to each."""

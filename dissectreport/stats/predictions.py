@@ -1,0 +1,86 @@
+"""What a classifier says of every image: its scores, and its predictions while units are ablated.
+
+The counts of the measures of Bau et al. (2020) follow: recall, false positives and balanced accuracy, one class
+against all others (`analysis/classes/accuracy.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissectreport.stats.base import Arrays, Ints, same_shape
+
+
+@dataclass(frozen=True)
+class _BySample:
+    """Rows of numbers, one a sample, by rising sample number, which is the first field."""
+
+    samples: Ints
+    """(n,) sample numbers."""
+
+    def merge(self, other: Self) -> Self:
+        """The rows of both; refused when they are of different lengths."""
+        rows: dict[str, Any] = {}
+        for name, mine in vars(self).items():
+            theirs = getattr(other, name)
+            same_shape(f"{type(self).__name__}.{name}", mine[:0], theirs[:0])
+            rows[name] = np.concatenate([mine, theirs])
+        order = np.argsort(rows["samples"], kind="stable")
+        ordered: dict[str, Any] = {name: values[order] for name, values in rows.items()}
+        return type(self)(**ordered)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The rows as arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The rows back from arrays."""
+        kinds = {field.name: np.float32 if "float32" in str(field.type) else np.int64 for field in fields(cls)}
+        rows: dict[str, Any] = {name: np.asarray(arrays[name], kind) for name, kind in kinds.items()}
+        return cls(**rows)
+
+
+@dataclass(frozen=True)
+class ClassScores(_BySample):
+    """The scores of every image without any edit."""
+
+    truth: Ints
+    """(n,) number of the class; -1 where it is unknown."""
+    logits: NDArray[np.float32]
+    """(n, classes) scores."""
+    means: NDArray[np.float32]
+    """(n, units) mean activation of each unit of the layer."""
+
+
+@dataclass(frozen=True)
+class Predictions(_BySample):
+    """The predictions of every image while each of several sets of units is ablated."""
+
+    predicted: Ints
+    """(n, sets) number of the class with the highest score."""
+    certainty: NDArray[np.float32]
+    """(n, sets) logarithm of the probability of the class that is true, or that was predicted where that is unknown."""
+
+
+@dataclass(frozen=True)
+class Attacks(_BySample):
+    """What attacks change: the predictions, and the peak activation of every unit.
+
+    The modes are those of `run.attacks.Attack`, in order.
+    """
+
+    source: Ints
+    """(n,) class that is predicted without any change."""
+    target: Ints
+    """(n,) class that the targeted attack aims at."""
+    predicted: Ints
+    """(n, modes) class that is predicted after each change."""
+    norm: NDArray[np.float32]
+    """(n, modes) length of each change, in pixel values of 0 to 1."""
+    peaks: NDArray[np.float32]
+    """(n, modes, units) peak activation after the change minus that before."""

@@ -1,0 +1,103 @@
+"""The pages of a classifier: its classes, the units of each, and links both ways."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dissectreport.analysis.results.dissection import Dissection
+from dissectreport.models.planted_classifier import CLASSES, UNIT
+from dissectreport.pipeline.measure import measure
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.render import assembled
+from dissectreport.report.site.build import write_site
+from tests.support.sites import Page, broken_links
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def dissection(tmp_path_factory: pytest.TempPathFactory) -> Dissection:
+    cache = tmp_path_factory.mktemp("cache")
+    options = Options(
+        "planted_classifier", samples=96, grid=16, pilot=48, controls=False, workers=1, cache=cache, budget="quick"
+    )
+    return assembled(measure(options), cache)
+
+
+@pytest.fixture(scope="module")
+def site(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    write_site(dissection, out)
+    return out / "planted_classifier"
+
+
+def words(path: Path) -> str:
+    """The text of a page, with single spaces."""
+    page = Page(path.read_text("utf-8"))
+    return " ".join(page.text(0).split())
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    assert broken_links(site.parent) == []
+
+
+def test_the_page_leads_with_what_was_found(site: Path) -> None:
+    text = words(site / "classes.html")
+    assert "planted_classifier names the class of" in text
+    assert "that matter most to" in text
+    for name in CLASSES[:3]:
+        assert f"Balanced accuracy of {name} by number of units" in text
+
+
+def test_the_overview_and_the_menu_lead_to_it(site: Path) -> None:
+    page = (site / "index.html").read_text("utf-8")
+    assert page.count('href="classes.html"') >= 2
+    assert "What they do for classes" in page
+
+
+def test_units_and_classes_link_to_each_other(site: Path, dissection: Dissection) -> None:
+    classes = dissection.classes
+    assert classes is not None
+    unit = site / "features" / f"unit-{UNIT['ball']}.html"
+    assert f'href="../classes.html#class-{CLASSES.index("ball")}"' in unit.read_text("utf-8")
+    assert "that matter most to ball" in words(unit)
+    assert f'href="features/unit-{UNIT["ball"]}.html"' in (site / "classes.html").read_text("utf-8")
+
+
+def test_a_card_says_what_its_unit_matters_to(site: Path) -> None:
+    assert "matters to ball" in words(site / "features" / "index.html")
+
+
+def test_a_unit_without_weight_says_so(site: Path) -> None:
+    text = words(site / "features" / f"unit-{UNIT['dead']}.html")
+    assert "It is not among the 4 units that matter most to any of the" in text
+
+
+def test_tables_are_files(site: Path, dissection: Dissection) -> None:
+    classes = dissection.classes
+    assert classes is not None
+    for name in ("classes", "curves", "class_units", "attacks"):
+        table = pd.read_csv(site / "data" / f"features-classes-{name}.csv")
+        assert list(table.columns) == list(getattr(classes, name).columns)
+        assert len(table) == len(getattr(classes, name))
+
+
+def test_images_without_labels_are_said_to_agree_with_the_network_itself(
+    dissection: Dissection, tmp_path: Path
+) -> None:
+    classes = dissection.classes
+    assert classes is not None
+    write_site(replace(dissection, classes=replace(classes, labelled=False)), tmp_path)
+    text = words(tmp_path / "planted_classifier" / "classes.html")
+    assert "agreement of the network with its own predictions" in text
+    assert "so that the predictions of planted_classifier itself are the truth" in text
+
+
+def test_other_models_have_no_such_page(dissection: Dissection, tmp_path: Path) -> None:
+    write_site(replace(dissection, classes=None), tmp_path)
+    assert not (tmp_path / "planted_classifier" / "classes.html").exists()
+    assert "classes.html" not in (tmp_path / "planted_classifier" / "index.html").read_text("utf-8")

@@ -1,0 +1,248 @@
+"""Classifiers that a file describes: where classes come from, and one clear line for what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dissectreport import plugins
+from dissectreport.errors import BadOption, DissectReportError, FolderError, ModelError, UnknownName
+from dissectreport.models.classifier import UNKNOWN, ClassifierModel
+from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.preflight import Verdict, preflight
+from dissectreport.pipeline.prepare import prepare
+from dissectreport.worker.loaded_networks import Source
+
+NETWORK = '''
+import torch
+from torch import nn
+
+
+class Classifier(nn.Module):
+    """Scores of how red, green and blue an image is."""
+
+    def __init__(self, classes=3, wrapped=False, flat=False):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU())
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.scores = nn.Conv2d(6, classes, 1)
+        self.wrapped, self.flat = wrapped, flat
+        with torch.no_grad():
+            self.features[0].weight.zero_()
+            self.features[0].bias.zero_()
+            for channel in range(3):
+                self.features[0].weight[channel, channel, 1, 1] = 1
+            self.scores.weight.zero_()
+            self.scores.bias.zero_()
+            for channel in range(min(3, classes)):
+                self.scores.weight[channel, channel] = 1
+
+    def forward(self, images):
+        scores = self.scores(self.pool(self.features(images)))
+        if self.flat:
+            return scores.flatten()
+        return {"scores": scores.flatten(1), "other": images} if self.wrapped else scores
+'''
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+BASE = """
+task = "classify"
+network = "./net.py:Classifier"
+segmenter = "colour"
+"""
+FOLDER = 'images = { folder = "photos", size = [16, 16] }\n'
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a network and eight images of each colour, in a folder for each."""
+    (tmp_path / "net.py").write_text(NETWORK)
+    random = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = np.clip(np.array(colour) + random.integers(-40, 40, (16, 16, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path
+
+
+def described(place: Path, more: str = 'classes = ["red", "green", "blue"]\n', images: str = FOLDER) -> ClassifierModel:
+    (place / "mine.toml").write_text(BASE + more + images)
+    model = plugins.generator(str(place / "mine.toml"))
+    assert isinstance(model, ClassifierModel)
+    return model
+
+
+def problem(place: Path, *content: str, kind: type[DissectReportError] = BadOption) -> str:
+    """The one line of the error."""
+    with pytest.raises(kind) as caught:
+        described(place, *content)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- where classes come from --------------------------------------------------------------------------------------
+
+
+def test_classes_are_the_names_of_sub_folders(place: Path) -> None:
+    model = described(place)
+    assert model.classes == ("red", "green", "blue")
+    assert {name.split("/")[0]: number for name, number in model.labels.items()} == {"red": 0, "green": 1, "blue": 2}
+    with torch.no_grad():
+        predicted = model.logits(model.latents(1, 0, 24)).argmax(1).tolist()
+    assert predicted == model.truth(1, 0, 24).tolist()
+
+
+def test_without_names_they_are_sorted(place: Path) -> None:
+    assert described(place, "").classes == ("blue", "green", "red")
+
+
+def test_names_may_stand_in_a_file(place: Path) -> None:
+    (place / "names.txt").write_text("/r/red 0\n/g/green 1\n\n/b/blue 2\n")
+    assert described(place, 'classes = "names.txt"\n').classes == ("red", "green", "blue")
+
+
+def test_classes_may_stand_in_a_table(place: Path) -> None:
+    files = sorted(path.relative_to(place / "photos").as_posix() for path in (place / "photos").rglob("*.png"))
+    lines = [f"{file},{'warm' if file.startswith('red') else 'cold'}" for file in files]
+    (place / "labels.csv").write_text("file,class\n" + "\n".join(lines) + "\n")
+    images = 'images = { folder = "photos", size = [16, 16], labels = "labels.csv" }\n'
+    model = described(place, 'classes = ["warm", "cold", "none"]\n', images)
+    assert model.labels["red/0.png"] == 0
+    assert model.labels["blue/3.png"] == 1
+
+
+def test_without_labels_its_own_predictions_are_the_truth(place: Path) -> None:
+    images = 'images = { folder = "photos/red", size = [16, 16] }\n'
+    model = described(place, "", images)
+    assert model.labels == {}
+    assert model.classes == ("class 0", "class 1", "class 2")
+    assert model.truth(1, 0, 4).tolist() == [UNKNOWN] * 4
+
+
+def test_scores_may_be_a_part_of_what_is_returned(place: Path) -> None:
+    more = 'classes = ["red", "green", "blue"]\narguments = { wrapped = true }\noutput = { take = "scores" }\n'
+    assert described(place, more).classes[0] == "red"
+
+
+# --- what does not fit --------------------------------------------------------------------------------------------
+
+
+def test_as_many_classes_as_scores(place: Path) -> None:
+    assert "mine.toml: the network has 5 scores, but 3 classes are named" in problem(
+        place, 'classes = ["red", "green", "blue"]\narguments = { classes = 5 }\n'
+    )
+    assert "the network has 5 scores, but photos has 3 classes; name all classes" in problem(
+        place, "arguments = { classes = 5 }\n"
+    )
+
+
+def test_a_folder_without_images_is_named(place: Path) -> None:
+    (place / "photos" / "yellow").mkdir()
+    words = problem(place, kind=FolderError)
+    assert "photos: there is no image of class 'yellow', whose folder is empty" in words
+
+
+def test_a_folder_of_no_class_is_named(place: Path) -> None:
+    words = problem(place, 'classes = ["red", "green", "violet"]\n', kind=UnknownName)
+    assert "no sub-folder of photos 'blue'" in words
+
+
+def test_an_image_beside_the_folders_is_named(place: Path) -> None:
+    Image.new("RGB", (16, 16)).save(place / "photos" / "lost.png")
+    assert "lost.png is in no sub-folder, so it has no class" in problem(place, kind=FolderError)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('classes = ["red", "red", "blue"]\n', "the class 'red' is named twice"),
+        ('classes = ["red"]\n', "a classifier has at least two classes, and 1 are named"),
+        ("classes = 3\n", "classes must be a list of names, or a file with a name a line, not 3"),
+        ('classes = "no.txt"\n', "no.txt cannot be read: No such file or directory; name a text file"),
+        ("output = { range = [0, 1] }\n", "key of the output of a classifier in mine.toml: 'range'"),
+    ],
+)
+def test_wrong_keys_are_refused(place: Path, line: str, words: str) -> None:
+    assert words in problem(place, line, kind=DissectReportError)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("red/0.png,red,3", "labels.csv: line 1 has 3 columns; write file,class"),
+        ("red/0.png,red", "labels.csv has no class for 23 images of photos, such as blue/0.png"),
+    ],
+)
+def test_a_wrong_table_is_refused(place: Path, rows: str, words: str) -> None:
+    (place / "labels.csv").write_text(rows)
+    images = 'images = { folder = "photos", size = [16, 16], labels = "labels.csv" }\n'
+    more = 'classes = ["red", "green", "blue"]\n'
+    assert words in problem(place, more, images, kind=DissectReportError)
+
+
+def test_scores_need_a_row_an_image(place: Path) -> None:
+    words = problem(place, "arguments = { flat = true }\n", kind=ModelError)
+    assert "mine.toml: the network" in words or "the network returns" in words
+    assert "classes) scores" in words
+
+
+def test_a_dictionary_needs_take(place: Path) -> None:
+    words = problem(place, "arguments = { wrapped = true }\n", kind=ModelError)
+    assert "output = { take = … }" in words
+
+
+def test_a_task_is_classify(place: Path) -> None:
+    (place / "mine.toml").write_text(BASE.replace("classify", "detect") + FOLDER)
+    with pytest.raises(BadOption, match="task is 'detect'; it is \"classify\", or left out"):
+        plugins.generator(str(place / "mine.toml"))
+    (place / "mine.toml").write_text(BASE + "latent = 3\n")
+    with pytest.raises(BadOption, match="a classifier reads images; add images"):
+        plugins.generator(str(place / "mine.toml"))
+    (place / "mine.toml").write_text(BASE.replace('task = "classify"', 'classes = ["a", "b"]') + FOLDER)
+    with pytest.raises(BadOption, match='classes belongs to a classifier; add task = "classify"'):
+        plugins.generator(str(place / "mine.toml"))
+
+
+# --- options and checks ---------------------------------------------------------------------------------------------
+
+
+def options(place: Path, **more: object) -> Options:
+    return Options(str(place / "mine.toml"), cache=place / "cache", **more)  # type: ignore[arg-type]
+
+
+def test_the_last_layer_is_studied(place: Path) -> None:
+    described(place)
+    request = prepare(options(place)).classes
+    assert request is not None
+    assert request.layer == prepare(options(place)).layers[-1]
+    assert prepare(options(place, interventions=False)).classes is None
+
+
+def test_unknown_classes_and_layers_are_refused(place: Path) -> None:
+    described(place)
+    with pytest.raises(UnknownName, match=r"no class of mine 'rad'; did you mean red\?"):
+        prepare(options(place, classes=("rad",)))
+    with pytest.raises(UnknownName, match="no measured layer 'scores'"):
+        prepare(options(place, class_layer="scores"))
+
+
+def test_classes_belong_to_classifiers(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="--classes belongs to a classifier, and planted gives no scores of classes"):
+        prepare(Options("planted", classes=("a",), cache=tmp_path))
+
+
+def test_check_says_how_many_images_are_recognised(place: Path) -> None:
+    described(place)
+    lines = [str(finding) for finding in preflight(Source(str(place / "mine.toml"), "colour"), 16)]
+    assert any("it gives scores of 3 classes, and names the class of 16 of 16 images" in line for line in lines)
+
+
+def test_check_doubts_classes_in_the_wrong_order(place: Path) -> None:
+    described(place, 'classes = ["green", "blue", "red"]\n')
+    findings = list(preflight(Source(str(place / "mine.toml"), "colour"), 16))
+    (doubt,) = [finding for finding in findings if "names the class of 0 of 16 images" in str(finding)]
+    assert doubt.verdict == Verdict.LOOK
