@@ -56,7 +56,7 @@ def run_of(labels: Labels, first: int, concepts: int) -> Iterator[tuple[int, Spi
 def planted(pool: Labels, runs: int, models: Models) -> pd.DataFrame:
     """One row a planted unit of a run."""
     vocabulary, tables = models.segmenter.vocabulary, []
-    by_name = {concept: number for number, concept in enumerate(vocabulary.concepts)}
+    by_name = {(one.name, one.category): number for number, one in enumerate(vocabulary.concepts)}
     shown = np.zeros(len(vocabulary))
     for number in range(1, len(vocabulary)):
         shown[number] = (pool == number).any((1, 2, 3)).mean()

@@ -197,7 +197,7 @@ def test_there_is_none_before_a_layer_that_bends(monkeypatch: pytest.MonkeyPatch
             return torch.relu(maps - 0.5)
 
     network = planted_classifier.PlantedClassifier()
-    network.pool = torch.nn.Sequential(Bent(), torch.nn.AdaptiveAvgPool2d(1))
+    network.add_module("pool", torch.nn.Sequential(Bent(), torch.nn.AdaptiveAvgPool2d(1)))
     model = replace(planted_classifier.load(), module=network, identity="")
     monkeypatch.setattr("dissectreport.plugins.generator", lambda *_: model)
     source = Source("bent_classifier", "planted")

@@ -63,9 +63,13 @@ class DrawnImages:
         """The same images: none is ever unreadable."""
         return self
 
+    def left_out(self) -> tuple[str, ...]:
+        """No names: every image is there, and no two of them are alike."""
+        return ()
+
     def description(self) -> Mapping[str, Any]:
-        """For the report: `folder` (what the images are called), `images`, `unreadable` (none)."""
-        return {"folder": self.name, "images": self.count, "unreadable": 0}
+        """For the report: `folder` (what the images are called), `images`, and none `unreadable` or `similar`."""
+        return {"folder": self.name, "images": self.count, "unreadable": 0, "similar": 0}
 
     def notes(self) -> tuple[str, ...]:
         """Nothing that a user should know."""

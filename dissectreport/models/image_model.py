@@ -55,6 +55,9 @@ class ImageCollection(Protocol):
     def undecodable(self) -> tuple[Unreadable, ...]:
         """Images that are known to fail when they are decoded."""
 
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the images that are left out: known to be unreadable, or near-duplicates of others."""
+
     def __len__(self) -> int: ...
 
     def order(self, seed: int) -> tuple[str, ...]:
@@ -70,7 +73,7 @@ class ImageCollection(Protocol):
         """The same without the images of these names."""
 
     def description(self) -> Mapping[str, Any]:
-        """For the report: `folder`, `images`, `unreadable`."""
+        """For the report: `folder`, `images`, `unreadable`, `similar`."""
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know, one line each."""
