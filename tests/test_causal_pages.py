@@ -281,6 +281,18 @@ def test_the_overview_leads_with_the_concept_of_the_largest_effect(site: Path) -
     assert all(f'href="concepts/{name}.html"' in concepts for name in ("tree", "door", "sky"))
 
 
+def test_the_first_page_of_a_site_shows_what_units_of_each_model_cause(dissection: Dissection, tmp_path: Path) -> None:
+    write_site(dissection, tmp_path)
+    alone = (tmp_path / "index.html").read_text("utf-8")
+    write_site(replace(dissection, model="other", title="other"), tmp_path)
+    both = (tmp_path / "index.html").read_text("utf-8")
+    for text, homes in ((alone, ["planted"]), (both, ["planted", "other"])):
+        for home in homes:
+            assert re.search(rf'<img src="{home}/concepts/img/tree-\d-random.webp"', text)
+    assert both.count("random units off instead") == 2 and both.count('class="headline"') == 2
+    assert broken_links(tmp_path.resolve()) == []
+
+
 def renamed(made: Dissection, old: str, new: str) -> Dissection:
     """The same with one concept of the interventions called otherwise."""
     found = made.interventions
