@@ -491,9 +491,18 @@ def test_a_concept_is_complete_without_scripts(chromium: Browser, folder: Path) 
         with page.expect_navigation():
             page.click(".studied a >> text=tree")
         expect(page.locator(".js:visible")).to_have_count(0)
+        page.locator("#with-without summary").click()
         expect(page.locator(".ablated img").first).to_be_visible()
         expect(page.locator("#chart-curves")).to_be_visible()
         expect(page.locator("#removal > .scroll table")).to_be_visible()
+
+
+def test_what_an_address_names_is_unfolded(chromium: Browser, folder: Path) -> None:
+    with open_page(chromium, folder, "planted/methods.html#dictionary") as page:
+        expect(page.locator("#dictionary table")).to_be_visible()
+        expect(page.locator("#dictionary-causes table")).to_be_hidden()
+        page.evaluate("location.hash = 'dictionary-causes'")
+        expect(page.locator("#dictionary-causes table")).to_be_visible()
 
 
 @pytest.mark.parametrize("name", [LAYER, "planted/concepts.html", CONCEPT])
