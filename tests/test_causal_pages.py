@@ -284,7 +284,7 @@ def test_the_overview_leads_with_the_concept_of_the_largest_effect(site: Path) -
 def test_the_first_page_of_a_site_shows_what_units_of_each_model_cause(dissection: Dissection, tmp_path: Path) -> None:
     write_site(dissection, tmp_path)
     alone = (tmp_path / "index.html").read_text("utf-8")
-    write_site(replace(dissection, model="other", title="other"), tmp_path)
+    write_site(replace(dissection, model="other"), tmp_path)
     both = (tmp_path / "index.html").read_text("utf-8")
     for text, homes in ((alone, ["planted"]), (both, ["planted", "other"])):
         for home in homes:
