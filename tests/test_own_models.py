@@ -713,7 +713,7 @@ def test_the_list_of_layers_has_shapes_units_and_parameters(place: Path) -> None
             UnknownName,
             "no family in mine.toml: 'stylegan'; did you mean stylegan3",
         ),
-        ('network = "./net.py:Dcgan"', BadOption, "describe what the network takes: latent"),
+        ('network = "./net.py:Dcgan"', BadOption, r"takes: set latent = \[20, 1, 1\] .main\.0 takes 20 channels"),
         ('network = "./net.py:Dcgan"\nlatent = { size = 20 }', BadOption, "an input has shape = "),
         (
             'network = "./net.py:Dcgan"\nlatent = { shape = 20, mean = 0 }',
@@ -734,7 +734,7 @@ def test_the_list_of_layers_has_shapes_units_and_parameters(place: Path) -> None
         (
             'network = "./net.py:Dcgan"\nlatent = [19, 1, 1]',
             ModelError,
-            "failed on two inputs .19 × 1 × 1 numbers, normal.; describe in latent or inputs what it takes",
+            r"failed on two inputs .19 × 1 × 1 numbers, normal.; set latent = \[20, 1, 1\] .main\.0 takes 20 ch",
         ),
         (
             'network = "./net.py:Dcgan"\nlatent = [20, 1, 1]\nlayers = ["main.4x"]',

@@ -231,6 +231,28 @@ def test_a_clamp_must_be_a_number(clamp: object, nvidia: Callable[..., Call], tm
         load(tmp_path / "n.pkl")
 
 
+def test_numbers_that_are_repeated_without_end_are_refused(tmp_path: Path) -> None:
+    one = np.zeros(2000, np.float32)
+
+    class Same:
+        """An array whose bytes are those of all others."""
+
+        def __reduce__(self) -> Any:
+            return (
+                np._core.multiarray._reconstruct,
+                (np.ndarray, (0,), b"b"),
+                (1, (2000,), one.dtype, False, content_bytes),
+            )
+
+    content_bytes = one.tobytes()
+    (tmp_path / "n.pkl").write_bytes(pickle.dumps({str(number): Same() for number in range(100)}))
+    with pytest.raises(WeightsError, match="far more numbers than the file has bytes"):
+        load(tmp_path / "n.pkl")
+    torch.save({"synthesis.b4.const": torch.zeros(1).expand(1 << 40)}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="these tensors would take 4,398 GB"):
+        load(tmp_path / "w.pt")
+
+
 # --- parts and folders ----------------------------------------------------------------------------------------------
 
 

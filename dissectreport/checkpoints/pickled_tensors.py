@@ -16,6 +16,10 @@ NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1
 """Types of numpy's numbers that a file may have."""
 
 
+RATIO = 20
+"""A file may give this many times as many numbers as it has bytes."""
+
+
 class Foreign(Exception):
     """A pickle asks for something that is not allowed."""
 
@@ -43,11 +47,24 @@ class NumpyType:
         return numbers.astype(numbers.dtype.newbyteorder("="))
 
 
+class Budget:
+    """How many numbers a file may still give: tensors may share their storage, so they may be more than its bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.left = RATIO * size
+
+    def spend(self, count: int) -> None:
+        """Take so many numbers; a WeightsError if they are too many."""
+        self.left -= count
+        if self.left < 0:
+            raise WeightsError("its tensors have far more numbers than the file has bytes; such a file is not loaded")
+
+
 class PickledArray:
-    """An array of numpy; its `tensor` is None until the numbers are known."""
+    """An array of numpy, as the bytes of its numbers."""
 
     def __init__(self, *_arguments: object) -> None:
-        self.tensor: Tensor | None = None
+        self.parts: tuple[object, object, object, object] = (None, None, (), "C")
 
     def __setstate__(self, state: object) -> None:
         """Take over (version, shape, type, whether columns come first, bytes); anything else is dropped."""
@@ -55,13 +72,21 @@ class PickledArray:
             self.fill(state[4], state[2], state[1], "F" if state[3] else "C")
 
     def fill(self, content: object, kind: object, shape: object, order: object) -> PickledArray:
-        """The same array with the numbers in bytes, if they are as many as the shape asks for."""
-        if isinstance(kind, NumpyType) and isinstance(content, bytes | bytearray) and whole_numbers(shape):
-            assert isinstance(shape, tuple), "checked above"
-            numbers = kind.numbers(content)
-            if numbers.size == math.prod(shape):
-                self.tensor = torch.from_numpy(numbers.reshape(shape, order="F" if order == "F" else "C").copy())
+        """The same array with bytes, a type, a shape, and F or C for the order of its numbers."""
+        self.parts = content, kind, shape, order
         return self
+
+    def tensor(self, budget: Budget) -> Tensor | None:
+        """The numbers, if they are plain ones and as many as the shape asks for; None otherwise."""
+        content, kind, shape, order = self.parts
+        if not (isinstance(kind, NumpyType) and isinstance(content, bytes | bytearray) and whole_numbers(shape)):
+            return None
+        assert isinstance(shape, tuple), "checked above"
+        budget.spend(len(content))
+        numbers = kind.numbers(content)
+        if numbers.size != math.prod(shape):
+            return None
+        return torch.from_numpy(numbers.reshape(shape, order="F" if order == "F" else "C").copy())
 
 
 @dataclass

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from dissectreport.checkpoints.pickled_tensors import (
+    Budget,
     Foreign,
     PickledStorage,
     PickledTensor,
@@ -75,7 +76,7 @@ def tensors_of_script(path: Path) -> dict[str, Tensor]:
             scripted = _ScriptReader(archive, root).load()
         except Foreign as problem:
             raise WeightsError(f"{path} contains a program (TorchScript) with {problem}, which is not read") from None
-        tensors = dict(_tensors(scripted, "", 0))
+        tensors = dict(_tensors(scripted, "", Budget(path.stat().st_size), 0))
     if not tensors:
         raise WeightsError(
             f"{path} contains a program (TorchScript) whose weights are a part of its code, as after torch.jit.freeze; "
@@ -146,16 +147,18 @@ def _numbers(content: bytes, kind: torch.dtype, order: str = "little") -> Tensor
     return torch.frombuffer(bytearray(content[:whole]), dtype=kind) if whole else torch.empty(0, dtype=kind)
 
 
-def _tensors(value: object, prefix: str, depth: int) -> Iterator[tuple[str, Tensor]]:
+def _tensors(value: object, prefix: str, budget: Budget, depth: int) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a module and of those within it, by name."""
     state = value.state if isinstance(value, ScriptedModule) else {}
     if depth > MAX_DEPTH or not isinstance(state, dict):
         return
     for name, part in state.items():
         if isinstance(part, PickledTensor):
-            yield f"{prefix}{name}", checked_tensor(part, f"{prefix}{name}")
+            tensor = checked_tensor(part, f"{prefix}{name}")
+            budget.spend(tensor.numel())
+            yield f"{prefix}{name}", tensor
         elif isinstance(part, ScriptedModule):
-            yield from _tensors(part, f"{prefix}{name}.", depth + 1)
+            yield from _tensors(part, f"{prefix}{name}.", budget, depth + 1)
 
 
 def tensors_of_export(path: Path) -> dict[str, Tensor]:
@@ -178,13 +181,14 @@ def _exported(path: Path, archive: zipfile.ZipFile, ends: Mapping[str, str]) -> 
     if archive.getinfo(ends[CONFIG]).file_size > LARGEST_TABLE:
         raise WeightsError(f"{path} has a list of weights that is too large")
     table = json.loads(archive.read(ends[CONFIG])).get("config", {})
-    tensors = {}
+    tensors, budget = {}, Budget(path.stat().st_size)
     for name, entry in table.items():
         meta = entry["tensor_meta"]
         file, kind = ends.get(f"{WEIGHTS}{entry['path_name']}"), EXPORTED.get(meta["dtype"])
         if entry.get("use_pickle") or file is None or kind is None:
             raise WeightsError(f"{path} contains a program (torch.export) whose {name} is no plain tensor")
         shape, strides = (tuple(size["as_int"] for size in meta[key]) for key in ("sizes", "strides"))
+        budget.spend(archive.getinfo(file).file_size)
         numbers = _numbers(archive.read(file), kind)
         contiguous = numbers.numel() == math.prod(shape)
         record = PickledTensor(PickledStorage(numbers), meta["storage_offset"]["as_int"], shape, strides)

@@ -26,6 +26,7 @@ from torch import Tensor
 from dissectreport.checkpoints import plain_data
 from dissectreport.checkpoints.file_type import REMEDY
 from dissectreport.checkpoints.pickled_tensors import (
+    Budget,
     Foreign,
     NumpyType,
     PickledArray,
@@ -111,7 +112,7 @@ def read_plain(path: Path) -> object | None:
     """The tables of tensors and arrays that `pickle.dump` wrote; None for what is not allowed or is damaged."""
     content = path.read_bytes()
     try:
-        return _content(_PlainReader(content).load(), len(content), 0)
+        return _content(_PlainReader(content).load(), len(content), Budget(len(content)), 0)
     except (MemoryError, WeightsError):
         raise
     except Exception:  # as above; the caller says what is wrong
@@ -220,7 +221,7 @@ def _storage(content: object) -> PickledStorage:
 
 def _networks(value: object, size: int) -> dict[str, Any]:
     """The networks of the whole file, or the only one."""
-    content = _content(value, size, 0)
+    content = _content(value, size, Budget(size), 0)
     if isinstance(content, PickledNetwork):
         return {"": content}
     if not isinstance(content, dict):
@@ -230,18 +231,20 @@ def _networks(value: object, size: int) -> dict[str, Any]:
     return content
 
 
-def _content(value: object, size: int, depth: int) -> object:
+def _content(value: object, size: int, budget: Budget, depth: int) -> object:
     """A value with networks and tensors in place of their records, and numbered tables in place of lists of such."""
     if isinstance(value, Persistent):
         return _network(value, size)
     if isinstance(value, PickledTensor):
-        return checked_tensor(value, "a tensor")
+        tensor = checked_tensor(value, "a tensor")
+        budget.spend(tensor.numel())
+        return tensor
     if isinstance(value, PickledArray):
-        return value.tensor
+        return value.tensor(budget)
     if depth < MAX_TABLES and isinstance(value, Mapping):
-        return {str(key): _content(part, size, depth + 1) for key, part in value.items()}
+        return {str(key): _content(part, size, budget, depth + 1) for key, part in value.items()}
     if depth < MAX_TABLES and isinstance(value, list | tuple) and len(value) < MAX_MODULES:
-        parts = {str(number): _content(part, size, depth + 1) for number, part in enumerate(value)}
+        parts = {str(number): _content(part, size, budget, depth + 1) for number, part in enumerate(value)}
         return parts if _holds_weights(parts) else value
     return value
 

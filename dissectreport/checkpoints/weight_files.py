@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dissectreport import files
 from dissectreport.checkpoints import pickles, plain_data, programs, shards, stylegan_pickles
-from dissectreport.checkpoints.file_type import HEAD, REMEDY, checked_file_type
+from dissectreport.checkpoints.file_type import REMEDY, checked_file_type
 from dissectreport.checkpoints.names import shown
 from dissectreport.errors import WeightsError
 from dissectreport.structured import read_json
@@ -37,6 +37,8 @@ LARGEST_PICKLE = 1 << 26
 """The bytes of a pickle that are inspected to explain a failure, and the size of the largest one in an archive."""
 BY_TORCH = bytes.fromhex("6cfc9c46f9206aa85019")
 """The number with which files of torch.save before 1.6 begin."""
+SHORT = 16
+"""Bytes within which it stands."""
 SMALL, RATIO = 1_000_000_000, 20
 """A file may hold this many bytes, or this many times its size, when it is unpacked."""
 
@@ -224,7 +226,7 @@ def _entry(path: Path, name: str) -> bytes:
 
 def _pickle(path: Path, remedy: str) -> object:
     head = _beginning(path)
-    plain = stylegan_pickles.read_plain(path) if BY_TORCH not in head[:HEAD] else None
+    plain = stylegan_pickles.read_plain(path) if BY_TORCH not in head[:SHORT] else None
     if plain is not None:
         return plain
     return _saved_by_torch(path, remedy, lambda: _beginning(path))

@@ -393,7 +393,7 @@ def _check_latent(description: Description, network: nn.Module) -> None:
     """Raise a BadOption with the line that a description without a latent needs, if it can be inferred."""
     line = latent_line(network)
     if line:
-        raise description.problem(f"describe what the network takes; set {line}")
+        raise description.problem(f"describe what the network takes: set {line}")
 
 
 def _traced(

@@ -128,6 +128,7 @@ class FamilyNetwork(nn.Module):
         """Load tensors by the original program's names; a WeightsError names the first that does not fit."""
         own = self.state_dict()
         names = {self.file_name(name): name for name in own}
+        tensors = {name: _as_number(value, own.get(names.get(name, ""))) for name, value in tensors.items()}
         problem = _mismatch(tensors, {original: own[name] for original, name in names.items()})
         if problem:
             raise WeightsError(f"{problem} (by its other tensors it is {self.describe()})")
@@ -172,6 +173,12 @@ def _mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
     ]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{problems[0]}{more}" if problems else ""
+
+
+def _as_number(value: Tensor, expected: Tensor | None) -> Tensor:
+    """A tensor; one number in the shape that is expected, as programs save it as a number or as a list of one."""
+    one = expected is not None and expected.numel() == 1 == value.numel() and max(expected.ndim, value.ndim) == 1
+    return value.reshape(expected.shape) if one and expected is not None else value
 
 
 def _missing(name: str, tensors: Mapping[str, Tensor]) -> str:

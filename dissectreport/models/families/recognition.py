@@ -24,6 +24,7 @@ from dissectreport.checkpoints.parts import Place, contents, is_optimizer, other
 from dissectreport.checkpoints.plain_data import as_tensor
 from dissectreport.checkpoints.state_dicts import channels_last, matches
 from dissectreport.checkpoints.stylegan_pickles import PickledNetwork
+from dissectreport.checkpoints.weight_files import check_size
 from dissectreport.errors import WeightsError
 from dissectreport.models import proggan_names, proggan_variants, published
 from dissectreport.models.families import (
@@ -365,6 +366,7 @@ def tables_of(file: ModelFile) -> Iterator[TensorTable]:
         yield TensorTable(part, network.tensors, network.settings, network.class_name, network)
     tables = {part: _tensors_in(table) for part, table in state_dicts(file.content).items()}
     for part, tensors in (*named_averages(file.content, tables).items(), *tables.items()):
+        check_size(tensors)
         yield TensorTable(part, plain_weights({unwrapped(name): value for name, value in tensors.items()}), {})
     if len(tables) > 1 and all(isinstance(value, Mapping) for value in file.content.values()):
         yield TensorTable("", {f"{part}.{name}": v for part, own in tables.items() for name, v in own.items()}, {})
