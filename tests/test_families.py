@@ -22,7 +22,15 @@ from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.checkpoints.norms import plain_weights
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, WeightsError
-from dissectreport.models.families import biggan, biggan_deep, fastgan, stylegan2, stylegan2_rosinality, stylegan3
+from dissectreport.models.families import (
+    biggan,
+    biggan_ajbrock_deep,
+    biggan_deep,
+    fastgan,
+    stylegan2,
+    stylegan2_rosinality,
+    stylegan3,
+)
 from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling, untrained
 from dissectreport.models.families.describing import describe
 from dissectreport.models.families.loading import load, named, settings_of
@@ -374,6 +382,29 @@ def test_biggan_with_and_without_hierarchical_latents(structure: biggan.BigGANSt
     ours = biggan.from_tensors(NetworkTensors(tensors), Sampling())
     assert ours.structure == structure
     assert numbers_of(ours) == pytest.approx(numbers, abs=2e-5)
+
+
+def ajbrock_deep_tensors() -> dict[str, Tensor]:
+    """Weights of ajbrock's deep variant by a rule."""
+    structure = biggan.BigGANStructure(7, 5, 6, (32, 32, 16, 16, 16, 16, 8), frozenset({3}), chunk=7)
+    bare = biggan_ajbrock_deep.AjbrockBigGANDeep(structure, (8, 8, 4, 4, 4, 4), Sampling())
+    state = {**bare.state_dict(), "shared.weight": torch.zeros(5, 6)}
+    return filled_biggan(state | spectral_names(bare, ("u0", "sv0"), ("shared",)))
+
+
+def test_biggan_deep_of_the_other_program(tmp_path: Path) -> None:
+    tensors = ajbrock_deep_tensors()
+    opened = open_found(find(open_model_file(saved(tmp_path, tensors))), Sampling())
+    assert opened.line == "BigGAN-deep (ajbrock), 32 px, attention at 16 px, 7 latents, 5 classes"
+    assert opened.default_layers == ("blocks.1.0", "blocks.3.0", "blocks.5.0")
+    assert isinstance(opened.module, FamilyNetwork)
+    assert numbers_of(opened.module) == pytest.approx([0.130995, 0.502864, 0.938088, 0.952089, -0.648062], abs=2e-5)
+    for change, words in (
+        ({"linear.weight": torch.zeros(512, 9)}, "its first layer on 9; only the variant"),
+        ({"blocks.6.0.conv4.weight": torch.zeros(8, 2, 1, 1)}, "it has 7 blocks; there are 2 of each size"),
+    ):
+        with pytest.raises(WeightsError, match=words):
+            load(saved(tmp_path, {**tensors, **change}))
 
 
 # --- FastGAN by the same rule -------------------------------------------------------------------------------------

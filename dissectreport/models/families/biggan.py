@@ -231,9 +231,7 @@ class BigGAN(TruncatedLatents):
 
     def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Small normal weights; no biases, no attention, statistics of mean 0 and variance 1."""
-        if name.endswith("weight"):
-            return torch.randn(value.shape, generator=random) * INITIAL
-        return torch.ones_like(value) if name.endswith(("stored_var", "0.gain")) else torch.zeros_like(value)
+        return redrawn(name, value, random)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """(n, latent) and (n, classes) one-hot labels -> (n, 3, h, w) in [-1, 1]."""
@@ -249,13 +247,21 @@ class BigGAN(TruncatedLatents):
         return torch.tanh(x)
 
 
+def redrawn(name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    """A tensor of an untrained network: small normal weights, no biases, statistics of mean 0 and variance 1."""
+    if name.endswith("weight"):
+        return torch.randn(value.shape, generator=random) * INITIAL
+    return torch.ones_like(value) if name.endswith(("stored_var", "0.gain")) else torch.zeros_like(value)
+
+
+def fits(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are not the tensors of the deep variant."""
+    return "blocks.0.0.conv4.weight" not in tensors
+
+
 def from_tensors(found: NetworkTensors, sampling: Sampling) -> BigGAN:
     """The network with these tensors; a WeightsError says what does not fit."""
     tensors = with_usual_names(found.tensors)
-    if any(".conv4." in name for name in tensors):
-        raise WeightsError(
-            "this is ajbrock's deep variant of BigGAN, which is not supported; describe it in a TOML file"
-        )
     tensors = with_shared_embedding(tensors)
     folded = fold_power_iteration(tensors)
     folded["shared.weight"] = folded["shared.weight"].T

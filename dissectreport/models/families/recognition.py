@@ -31,6 +31,7 @@ from dissectreport.models.families import (
     autoencoder_kl,
     autoencoder_tiny,
     biggan,
+    biggan_ajbrock_deep,
     biggan_deep,
     dcgan,
     fastgan,
@@ -134,6 +135,18 @@ FAMILIES: Mapping[str, Family] = {
                 r"blocks\.\d+\.[01]\.(conv1|conv2|conv_sc|bn1|bn2|gamma|theta|phi|g|o)(\..*)?"
             ),
             biggan.from_tensors,
+            biggan.fits,
+        ),
+        Family(
+            "biggan-deep-ajbrock",
+            biggan_ajbrock_deep.AjbrockBigGANDeep.title,
+            (biggan.MARK, *biggan.OTHER_MARKS),
+            re.compile(
+                r"shared\.weight|linear\.(weight|bias|u\d|sv\d)|output_layer\.[02]\..*|"
+                r"blocks\.\d+\.[01]\.(conv[1-4]|bn[1-4]|gamma|theta|phi|g|o)(\..*)?"
+            ),
+            biggan_ajbrock_deep.from_tensors,
+            biggan_ajbrock_deep.fits,
         ),
         Family(
             "autoencoder-kl",
