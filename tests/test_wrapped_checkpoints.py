@@ -119,6 +119,22 @@ def test_tensors_that_no_network_computes_with_are_one_clear_line(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "synthesis.b4.\x1b[31m", "x" * 5000])
+def test_a_name_that_cannot_be_printed_does_not_break_a_line(name: str, tmp_path: Path) -> None:
+    tensors = tensors_in(ADA)
+    for content in (
+        {**tensors, f"synthesis.{name}": torch.zeros(2)},
+        {name: tensors, "other": 1},
+        {name: torch.zeros(9)},
+    ):
+        try:
+            line = str(load(saved(tmp_path, content)).facts["recognised"])
+        except WeightsError as problem:
+            line = str(problem)
+        assert line.isprintable()
+        assert len(line) < 1500
+
+
 def test_patterns_of_noise_are_drawn_where_a_file_has_strengths_alone(tmp_path: Path) -> None:
     tensors = {name: value for name, value in tensors_in(ADA).items() if "noise_const" not in name}
     generator = load(saved(tmp_path, tensors))

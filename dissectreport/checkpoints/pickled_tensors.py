@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dissectreport.checkpoints.names import shown
 from dissectreport.errors import WeightsError
 
 NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
@@ -122,6 +123,7 @@ def pickled_tensor(storage: object, offset: object, shape: object, strides: obje
 
 def checked_tensor(value: object, name: str) -> Tensor:
     """The tensor, if it lies within its storage and does not repeat its numbers; a WeightsError otherwise."""
+    name = shown(name)
     if not isinstance(value, PickledTensor) or not isinstance(value.storage, PickledStorage):
         raise WeightsError(f"{name} is a {type(value).__name__} instead of a tensor")
     offset, shape, strides = value.offset, value.shape, value.strides

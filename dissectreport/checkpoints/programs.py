@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dissectreport.checkpoints.names import shown
 from dissectreport.checkpoints.pickled_tensors import (
     Budget,
     Foreign,
@@ -75,7 +76,9 @@ def tensors_of_script(path: Path) -> dict[str, Tensor]:
         try:
             scripted = _ScriptReader(archive, root).load()
         except Foreign as problem:
-            raise WeightsError(f"{path} contains a program (TorchScript) with {problem}, which is not read") from None
+            raise WeightsError(
+                f"{path} contains a program (TorchScript) with {shown(str(problem))}, which is not read"
+            ) from None
         tensors = dict(_tensors(scripted, "", Budget(path.stat().st_size), 0))
     if not tensors:
         raise WeightsError(
@@ -186,7 +189,7 @@ def _exported(path: Path, archive: zipfile.ZipFile, ends: Mapping[str, str]) -> 
         meta = entry["tensor_meta"]
         file, kind = ends.get(f"{WEIGHTS}{entry['path_name']}"), EXPORTED.get(meta["dtype"])
         if entry.get("use_pickle") or file is None or kind is None:
-            raise WeightsError(f"{path} contains a program (torch.export) whose {name} is no plain tensor")
+            raise WeightsError(f"{path} contains a program (torch.export) whose {shown(name)} is no plain tensor")
         shape, strides = (tuple(size["as_int"] for size in meta[key]) for key in ("sizes", "strides"))
         budget.spend(archive.getinfo(file).file_size)
         numbers = _numbers(archive.read(file), kind)

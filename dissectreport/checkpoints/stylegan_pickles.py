@@ -25,6 +25,7 @@ from torch import Tensor
 
 from dissectreport.checkpoints import plain_data
 from dissectreport.checkpoints.file_type import REMEDY
+from dissectreport.checkpoints.names import first_of, shown
 from dissectreport.checkpoints.pickled_tensors import (
     Budget,
     Foreign,
@@ -96,8 +97,8 @@ def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
         return _networks(value, len(content))
     except Foreign as problem:
         raise WeightsError(
-            f"{path} would run or make {problem} when it is loaded; code in weight files is never run, and NVIDIA's "
-            f"StyleGAN programs write no such files; {remedy}"
+            f"{path} would run or make {shown(str(problem))} when it is loaded; code in weight files is never run, and "
+            f"NVIDIA's StyleGAN programs write no such files; {remedy}"
         ) from None
     except MemoryError as problem:
         raise WeightsError(f"{path} claims to hold more than fits into memory; {remedy}") from problem
@@ -227,7 +228,7 @@ def _networks(value: object, size: int) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"it contains a {type(value).__name__} instead of a table of networks")
     if not _holds_weights(content):
-        raise WeightsError(f"there is no network in it; it has {', '.join(map(str, content)) or 'nothing'}")
+        raise WeightsError(f"there is no network in it; it has {first_of(map(str, content), 6)}")
     return content
 
 
@@ -305,7 +306,7 @@ def _tensors(
         if module is None:
             continue
         if not isinstance(module, Persistent):
-            raise WeightsError(f"its part {prefix + name} is a {type(module).__name__} instead of a module")
+            raise WeightsError(f"its part {shown(prefix + name)} is a {type(module).__name__} instead of a module")
         yield from _tensors(module, f"{prefix}{name}.", depth + 1, seen, settings)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from dissectreport.checkpoints.names import shown
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.models.inputs import Argument, ClassLabels, Inputs, Noise
 
@@ -165,7 +166,7 @@ Family = TypeVar("Family", bound=FamilyNetwork)
 def _mismatch(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """The first tensor that does not fit, and the number of others; '' if all do."""
     problems = [_missing(name, tensors) for name in expected if name not in tensors]
-    problems += [f"{name} is unknown" for name in tensors if name not in expected]
+    problems += [f"{shown(name)} is unknown" for name in tensors if name not in expected]
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
         for name, value in expected.items()

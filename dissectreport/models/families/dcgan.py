@@ -110,7 +110,7 @@ def with_usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     >>> list(with_usual_names({"0.weight": torch.zeros(1), "1.bias": torch.zeros(1)}))
     ['main.0.weight', 'main.1.bias']
     """
-    bare = all(name[0].isdigit() for name in tensors)
+    bare = all(name[:1].isdigit() for name in tensors)
     return {f"{SEQUENCE}{name}" if bare else name: value for name, value in tensors.items()}
 
 

@@ -8,7 +8,7 @@ network = open_found(found, Sampling())
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dissectreport.checkpoints.averages import named_averages
 from dissectreport.checkpoints.model_files import ModelFile, open_model_file
-from dissectreport.checkpoints.names import UNUSED, first_of, unwrapped
+from dissectreport.checkpoints.names import UNUSED, first_of, shown, unwrapped
 from dissectreport.checkpoints.norms import plain_weights
 from dissectreport.checkpoints.parts import Place, contents, is_optimizer, other_kind, state_dicts
 from dissectreport.checkpoints.plain_data import as_tensor
@@ -258,7 +258,9 @@ class TensorTable(NamedTuple):
         """A tensor that shows that a described network is more than its part with a prefix; '' if there is none."""
         if self.pickled is None:
             return ""
-        return next((f"{self.kind} has {name}" for name in self.tensors if not name.startswith(prefix)), "")
+        return next(
+            (f"{shown(self.kind)} has {shown(name)}" for name in self.tensors if not name.startswith(prefix)), ""
+        )
 
 
 @dataclass(frozen=True)
@@ -302,7 +304,7 @@ def find(file: ModelFile, place: Place = ANYWHERE, family: str = "", ignore: Seq
     """
     candidates = [
         found
-        for found in _candidates(file, ignore)
+        for found in (*_candidates(file, tables_of(file), ignore), *_candidates(file, _joined_parts(file), ignore))
         if (not place.part or found.network.part == place.part)
         and (not place.prefix or found.network.prefix == _with_dot(unwrapped(place.prefix)))
         and (not family or found.family.name == family)
@@ -316,9 +318,9 @@ def _with_dot(prefix: str) -> str:
     return prefix if not prefix or prefix.endswith((".", "/")) else f"{prefix}."
 
 
-def _candidates(file: ModelFile, ignore: Sequence[str]) -> Iterator[Found]:
-    """Every network of a known family in a file."""
-    for table in tables_of(file):
+def _candidates(file: ModelFile, tables: Iterable[TensorTable], ignore: Sequence[str]) -> Iterator[Found]:
+    """Every network of a known family in some tables of a file."""
+    for table in tables:
         tensors = _with_other_half(table.tensors, file.path)
         kept = {name: value for name, value in tensors.items() if not matches(name, ignore)}
         for family in FAMILIES.values():
@@ -381,8 +383,13 @@ def tables_of(file: ModelFile) -> Iterator[TensorTable]:
     for part, tensors in (*named_averages(file.content, tables).items(), *tables.items()):
         check_size(tensors)
         yield TensorTable(part, plain_weights({unwrapped(name): value for name, value in tensors.items()}), {})
-    if len(tables) > 1 and all(isinstance(value, Mapping) for value in file.content.values()):
-        yield TensorTable("", {f"{part}.{name}": v for part, own in tables.items() for name, v in own.items()}, {})
+
+
+def _joined_parts(file: ModelFile) -> Iterator[TensorTable]:
+    """All tables of a file as one, for a network whose parts were saved one by one."""
+    tables = [table for table in tables_of(file) if table.pickled is None]
+    if len(tables) > 1 and all(table.part for table in tables):
+        yield TensorTable("", {f"{t.part}.{name}": value for t in tables for name, value in t.tensors.items()}, {})
 
 
 def _tensors_in(table: Mapping[str, object]) -> dict[str, Tensor]:
@@ -434,7 +441,7 @@ def _check_numbers(network: NetworkTensors) -> None:
     """Raise a WeightsError for tensors that no network computes with, and for a network that is a part of another."""
     if network.others:
         raise WeightsError(f"{network.others} besides, so it is the network of a program that derives from this family")
-    for name, value in network.tensors.items():
+    for name, value in ((shown(name), value) for name, value in network.tensors.items()):
         if value.is_quantized or value.is_meta or value.is_complex() or value.layout != torch.strided:
             raise WeightsError(f"{name} is quantized, sparse, complex or without storage; save it as a plain tensor")
         if not value.is_floating_point() and value.numel() > 1:
@@ -446,7 +453,7 @@ def _check_numbers(network: NetworkTensors) -> None:
 def reading_of(found: Found) -> str:
     """Which part of the file is read, such as "reading G_ema"; '' for a file with one network."""
     name = ".".join(filter(None, (found.network.part, found.network.prefix.strip("./"))))
-    return f"reading {name}" if name else ""
+    return f"reading {shown(name)}" if name else ""
 
 
 def _comma(words: str) -> str:
@@ -479,7 +486,7 @@ def _progressive(found: Found, sampling: Sampling) -> OpenedNetwork:
 def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
     """Why no network of a known family was found: what the file is instead, or which family is nearest."""
     tables = list(tables_of(file))
-    parts = ", ".join(table.part or "tensors without a part" for table in tables) or "no tensors"
+    parts = ", ".join(shown(table.part) or "tensors without a part" for table in tables) or "no tensors"
     if part and not any(table.part == part for table in tables):
         return f"there is no part {part!r} with tensors in {file.path}; it has {parts}"
     stranger = _stranger(file, tables)
@@ -534,8 +541,8 @@ def _nearest(tables: Sequence[TensorTable]) -> str:
     table = main_table(tables)
     names = list(table.tensors)
     family, unknown = nearest(names)
-    fitting, where = len(names) - len(unknown), f" of {table.part}" if table.part else ""
-    kind = f" (class {table.kind})" if table.kind else ""
+    fitting, where = len(names) - len(unknown), f" of {shown(table.part)}" if table.part else ""
+    kind = f" (class {shown(table.kind)})" if table.kind else ""
     reads = other_kind(table.tensors)
     marked = any(name.endswith(family.marks) for name in names)
     if fitting < NEAR * len(names) or (marked and not unknown):

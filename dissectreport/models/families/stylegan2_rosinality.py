@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from dissectreport.checkpoints.names import shown
 from dissectreport.errors import WeightsError
 from dissectreport.models.families.base import NetworkTensors, Sampling
 from dissectreport.models.families.stylegan2 import MARK as OFFICIAL_MARK
@@ -90,7 +91,7 @@ def official_name(name: str) -> str:
         return f"synthesis.{layer}.noise_const"
     layer, inner = _layer_of(name)
     if inner not in INNER:
-        raise WeightsError(f"{name} is no tensor of rosinality's StyleGAN2")
+        raise WeightsError(f"{shown(name)} is no tensor of rosinality's StyleGAN2")
     return f"synthesis.{layer}.{INNER[inner]}"
 
 
@@ -104,7 +105,7 @@ def _layer_of(name: str) -> tuple[str, str]:
         return f"b{8 * 2 ** (int(match[1]) // 2)}.conv{int(match[1]) % 2}", match[2]
     if match := re.fullmatch(r"to_rgbs\.(\d+)\.(.+)", name):
         return f"b{8 * 2 ** int(match[1])}.torgb", match[2]
-    raise WeightsError(f"{name} is no tensor of rosinality's StyleGAN2")
+    raise WeightsError(f"{shown(name)} is no tensor of rosinality's StyleGAN2")
 
 
 def _reshaped(name: str, value: Tensor) -> Tensor:
