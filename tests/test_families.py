@@ -624,7 +624,8 @@ def test_settings_that_do_not_fit_are_one_clear_line(file: str, settings: str, w
     ("name", "words"),
     [
         (str(FOLDER / "biggan_deep_hf" / "weights.bin"), "there is no such file"),
-        (str(FOLDER.parent), "the folder has no file of weights"),
+        (str(FOLDER.parent.parent / "support"), "the folder has no file of weights"),
+        (str(FOLDER.parent), "has several files of weights"),
         (f"{FOLDER / 'mine.toml'}:psi=0.5", "write psi=0.5 into"),
         ("planted:psi=0.5", "psi=0.5 are settings of checkpoints, and planted is none"),
     ],
