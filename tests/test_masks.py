@@ -264,7 +264,7 @@ def test_a_network_that_reads_images_is_measured_against_masks(tmp_path: Path) -
     few = {"samples": 4, "pilot": 4, "workers": 1, "interventions": False, "artifacts": False}
     record = dissectreport.measure(Options(str(path), cache=tmp_path / "cache", device="cpu", **few))  # type: ignore[arg-type]
     assert record.segmenter["name"] == "masks:trainannot"
-    assert [name for name, _ in record.segmenter["vocabulary"]][1:] == list(CLASSES)
+    assert record.vocabulary.names == ["-", *CLASSES]
 
 
 def test_samples_that_somebody_labelled_are_measured(tmp_path: Path) -> None:
