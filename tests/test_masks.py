@@ -177,6 +177,8 @@ def test_a_changed_mask_is_another_segmenter(tmp_path: Path) -> None:
         ("0: background\n1: sky\n2: palm tree\n", [0, 1, 2], ["-", "sky", "palm tree"]),
         ("3,sky\n7,red door,part\n", [3, 7], ["-", "sky", "red door"]),
         ("name,r,g,b\nsky,1,2,3\n", [1 + 256 * 2 + 65536 * 3], ["-", "sky"]),
+        ("number,syns,name\n3,,sky\n", [3], ["-", "sky"]),
+        ("64 128 64\t\tTree\n", [64 + 256 * 128 + 65536 * 64], ["-", "Tree"]),
         ("\ufeffid\tname\n5\tsky\n", [5], ["-", "sky"]),
         ("\n# words\n\nsky\n", [1], ["-", "sky"]),
     ],

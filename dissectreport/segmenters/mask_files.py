@@ -185,8 +185,8 @@ def _cells(line: str) -> list[str]:
     """The cells of a line, separated by tabs, commas, or blanks after numbers."""
     cells = line.split("\t") if "\t" in line else next(csv.reader([line])) if "," in line else [line]
     found = re.fullmatch(r"((?:\d+[:\s]+){0,2}\d+)(?:[:\s]+(.*))?", cells[0].strip())
-    numbers = [*re.split(r"[:\s]+", found[1]), found[2] or ""] if found else [cells[0]]
-    return [cell.strip() for cell in (*numbers, *cells[1:]) if cell.strip()]
+    numbers = [*re.split(r"[:\s]+", found[1]), *filter(None, (found[2],))] if found else [cells[0]]
+    return [cell.strip() for cell in (*numbers, *cells[1:])]
 
 
 def _columns(line: str) -> dict[str, int]:
@@ -206,7 +206,7 @@ def _columns(line: str) -> dict[str, int]:
 
 def _name(path: Path, number: int, line: str, columns: Mapping[str, int], at: int) -> tuple[int, bool, Concept]:
     """The value of a line, whether it is a colour, and its concept."""
-    cells = _cells(line)
+    cells = _cells(line) if columns else [cell for cell in _cells(line) if cell]
     if columns:
         if len(cells) <= max(columns.values()):
             raise _bad_line(path, number, line)
