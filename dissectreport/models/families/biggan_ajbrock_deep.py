@@ -96,9 +96,8 @@ class AjbrockBigGANDeep(TruncatedLatents):
     @property
     def unit_layers(self) -> tuple[str, ...]:
         """The output of each block, and of attention."""
-        return tuple(
-            f"blocks.{number}.{part}" for number, parts in enumerate(self.blocks) for part in range(len(list(parts)))
-        )
+        counts = [2 if number in self.structure.attention else 1 for number in range(len(self.blocks))]
+        return tuple(f"blocks.{number}.{part}" for number, count in enumerate(counts) for part in range(count))
 
     @property
     def default_layers(self) -> tuple[str, ...]:
