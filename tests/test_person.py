@@ -214,9 +214,9 @@ def test_the_published_network_computes_what_the_original_runtime_does(
     image = (0.5 + 0.5 * np.sin(0.001 * j + np.cos(0.03 * j))).astype(np.float32).reshape(1, 256, 256, 3)
     with torch.no_grad():
         found = segmenter.network(torch.from_numpy(image).permute(0, 3, 1, 2))  # type: ignore[attr-defined]
-    assert float(found.mean()) == pytest.approx(MEAN, abs=1e-3)
-    assert found.flatten()[[0, 20000, 40000]].tolist() == pytest.approx(VALUES, abs=1e-3)
+    assert float(found.mean()) == pytest.approx(MEAN, abs=1e-5)
+    assert found.flatten()[[0, 20000, 40000]].tolist() == pytest.approx(VALUES, abs=1e-5)
 
 
-MEAN, VALUES = 0.0, [0.0, 0.0, 0.0]
-"""What ai-edge-litert 2 computes."""
+MEAN, VALUES = 0.0026529, [0.0, 0.0067111, 0.0]
+"""What ai-edge-litert 2 computes; on faces, its masks and ours differ by 1e-4 at most."""
