@@ -18,7 +18,10 @@ from dissectreport.analysis.dissection.own_units import best_units, own_units
 from dissectreport.analysis.dissection.parts import parts_of
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.unit_tables import figures
+from dissectreport.analysis.results.dissection import BestUnits
 from dissectreport.report.common.model import leading_units
+from dissectreport.report.common.wording import best_units_in_words
+from dissectreport.report.pages.matches import privileged_layers
 from dissectreport.stats.neighbours import Steps
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.thresholds import ExactThresholds
@@ -175,6 +178,19 @@ def test_units_are_rarely_called_privileged_where_no_basis_is_special(layers_of_
     p = np.array([best_units(*layer).p for layer in layers_of_no_special_basis])
     assert (p < 0.05).mean() <= 0.1
     assert 0.3 < p.mean() < 0.7 and (p > 0.5).mean() >= 0.3
+
+
+def test_the_overview_counts_layers_whose_units_are_privileged_after_correction_for_their_number():
+    def layer(name, p):
+        return SimpleNamespace(name=name, best_units=BestUnits(0.2, (0.1, 0.12), 30, p))
+
+    layers = [layer("one", 0.001), layer("two", 0.04), layer("three", 0.3), SimpleNamespace(name="x", best_units=None)]
+    assert privileged_layers(layers).startswith(
+        "Over all concepts together, units are privileged in 1 of 3 layers (one)"
+    )
+    assert privileged_layers(layers[2:]).endswith("not significantly better than random directions in any layer.")
+    assert privileged_layers(layers[3:]) == ""
+    assert best_units_in_words(layers[0].best_units).endswith("by 0.100 to 0.120: units are privileged (p = 0.001).")
 
 
 def test_concepts_rarely_have_units_of_their_own_where_no_basis_is_special(layers_of_no_special_basis):

@@ -239,6 +239,18 @@ def best_units_in_words(best: BestUnits) -> str:
     return f"{compared}: units are not significantly better than random directions ({said})."
 
 
+def privileged_in_words(layers: Sequence[str], tested: int) -> str:
+    """In which of so many tested layers units are privileged; '' where none was tested."""
+    if not tested:
+        return ""
+    if not layers:
+        return "Over all concepts together, units are not significantly better than random directions in any layer."
+    return (
+        f"Over all concepts together, units are privileged in {count(len(layers))} of {plural(tested, 'layer')}"
+        f" ({listing(list(layers))}): their best matches are significantly better than those of random directions."
+    )
+
+
 def what_units_know(units: int, localise: int, objects: int, scenes: int) -> str:
     """How many of the units are of each kind: the first sentence of the overview."""
     first = (

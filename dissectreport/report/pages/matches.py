@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU
+from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
+from dissectreport.analysis.common.jackknife import benjamini_hochberg
 from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.common.model import Site, rows_of, view_of
-from dissectreport.report.common.wording import best_units_in_words, own_units_in_words
+from dissectreport.report.common.wording import best_units_in_words, own_units_in_words, privileged_in_words
 from dissectreport.report.html import charts
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Frame
@@ -53,13 +56,24 @@ def _own_unit(site: Site, frame: Frame, layer: Layer, row: Any) -> OwnUnit:
 
 
 def own_units_summary(layer: Layer) -> str:
+    """How many concepts have a unit of their own in a layer, and whether its units are privileged; '' where that was
+    not measured."""
+    together = "" if layer.best_units is None else f" {best_units_in_words(layer.best_units)}"
+    return own_units_alone(layer) + together
+
+
+def own_units_alone(layer: Layer) -> str:
     """How many concepts have a unit of their own in a layer; '' where that was not measured."""
     table = layer.own_units
     own = table.loc[table["own_unit"].astype(bool), "concept"].tolist()
-    if not len(table):
-        return ""
-    together = "" if layer.best_units is None else f" {best_units_in_words(layer.best_units)}"
-    return own_units_in_words(layer.name, own, len(table)) + together
+    return own_units_in_words(layer.name, own, len(table)) if len(table) else ""
+
+
+def privileged_layers(layers: Sequence[Layer]) -> str:
+    """In which layers units are privileged, by q over the layers; '' where that was not measured."""
+    tested = [(layer.name, layer.best_units.p) for layer in layers if layer.best_units is not None]
+    q = benjamini_hochberg(np.array([p for _, p in tested], np.float64))
+    return privileged_in_words([name for (name, _), one in zip(tested, q, strict=True) if one < Q], len(tested))
 
 
 @dataclass(frozen=True)

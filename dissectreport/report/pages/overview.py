@@ -37,7 +37,7 @@ from dissectreport.report.html.images import HEAD
 from dissectreport.report.html.numbers import Agreement, listing
 from dissectreport.report.html.policy import paint_policy
 from dissectreport.report.pages.concepts import ConceptGrid, concept_grid
-from dissectreport.report.pages.matches import MatchChart, match_charts, own_units_summary
+from dissectreport.report.pages.matches import MatchChart, match_charts, own_units_alone, privileged_layers
 from dissectreport.report.pages.real_images import under_and_over
 from dissectreport.report.paint.live_image import LiveImage, live_image
 
@@ -277,8 +277,10 @@ def _replicated_difference(layer: Layer) -> NDArray[np.float64]:
 
 
 def _own_units(layers: Sequence[Layer]) -> str:
-    """How many concepts have a unit of their own, in the layer with most of them; '' where that was not measured."""
-    return own_units_summary(max(layers, key=lambda one: int(one.own_units["own_unit"].sum())))
+    """How many concepts have a unit of their own, in the layer with most of them, and in which layers units are
+    privileged; '' where that was not measured."""
+    most = max(layers, key=lambda one: int(one.own_units["own_unit"].sum()))
+    return " ".join(filter(None, (own_units_alone(most), privileged_layers(layers))))
 
 
 def _what_units_know(layers: Sequence[Layer]) -> str:
