@@ -765,6 +765,17 @@ def test_every_layer_can_be_edited(file: str) -> None:
             assert float((changed - images).abs().max()) > 0
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_half_precision_draws_the_same_image(file: str) -> None:
+    generator = load(FOLDER / file)
+    z = latents(1, 0, 2, generator.latent_shape)
+    with torch.no_grad():
+        single = generator(z)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = generator(z).float()
+    assert float((half - single).abs().mean() / single.std()) < 0.05
+
+
 def test_untrained_weights_are_those_of_the_seed() -> None:
     ours = network("stylegan2ada_32.pkl", Sampling())
     one, again, other = untrained(ours, 1), untrained(ours, 1), untrained(ours, 2)

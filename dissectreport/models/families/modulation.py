@@ -5,6 +5,7 @@ Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 202
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from math import sqrt
 
 import torch
@@ -20,6 +21,15 @@ GAIN = sqrt(2)
 EPSILON = 1e-8
 
 
+def in_single_precision(values: Tensor) -> AbstractContextManager[object]:
+    """While the block runs, nothing on the device of some values is computed in half precision.
+
+    The original programs compute latents, styles and waves in single precision, whatever the rest of the network has.
+    """
+    device = values.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
 class Dense(nn.Module):
     """A linear layer whose weights are scaled when it runs (equalised learning rate)."""
 
@@ -31,8 +41,10 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in) -> (n, out)."""
-        x = functional.linear(x, self.weight * (self.rate / sqrt(self.weight.shape[1])), self.bias * self.rate)
-        return functional.leaky_relu(x, SLOPE) * GAIN if self.activate else x
+        with in_single_precision(x):
+            weight = self.weight * (self.rate / sqrt(self.weight.shape[1]))
+            x = functional.linear(x.float(), weight, self.bias * self.rate)
+            return functional.leaky_relu(x, SLOPE) * GAIN if self.activate else x
 
     def extra_repr(self) -> str:
         """The factor of weights and biases; a part of the network's identity."""
@@ -93,5 +105,6 @@ def normalised(x: Tensor) -> Tensor:
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """(n, out, 1, 1) factors that give outputs of a convolution with styles (n, in) unit variance."""
-    energy = functional.linear(styles.square(), weight.square().sum((2, 3)))
-    return torch.rsqrt(energy + EPSILON)[:, :, None, None]
+    with in_single_precision(styles):
+        energy = functional.linear(styles.square(), weight.square().sum((2, 3)))
+        return torch.rsqrt(energy + EPSILON)[:, :, None, None]

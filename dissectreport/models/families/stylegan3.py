@@ -31,7 +31,14 @@ from dissectreport.models.families.base import (
     size_of,
     standard_normal,
 )
-from dissectreport.models.families.modulation import GAIN, SLOPE, Dense, MappingNetwork, demodulation
+from dissectreport.models.families.modulation import (
+    GAIN,
+    SLOPE,
+    Dense,
+    MappingNetwork,
+    demodulation,
+    in_single_precision,
+)
 from dissectreport.models.families.stylegan2 import (
     BASIC,
     KNOWN_MAPPING,
@@ -154,6 +161,10 @@ class FourierInput(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """(n, w) -> (n, channels, size, size)."""
+        with in_single_precision(w):
+            return self._waves(w)
+
+    def _waves(self, w: Tensor) -> Tensor:
         plane = self._plane(self.style(w))
         phases = self.phases + (self.freqs @ plane[:, :2, 2:]).squeeze(2)
         frequencies = self.freqs @ plane[:, :2, :2]
