@@ -68,7 +68,7 @@ def follow(page: str, replaced: dict[str, str]) -> None:
     for line in "".join(blocks(page, "sh")).splitlines():
         words = [replaced.get(word, word) for word in shlex.split(line)]
         if words[0] == "dissectreport":
-            ran = CliRunner().invoke(app, [*words[1:], *FEW[:2]])
+            ran = CliRunner().invoke(app, [*words[1:], *FEW[:2], "--no-artifacts", "--no-paint"])
             assert ran.exit_code == 0, ran.output
         else:
             runpy.run_path(words[1])
