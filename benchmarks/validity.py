@@ -89,7 +89,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
         {"what": f"a single run, {name}", "units": len(table) // len(by_run), "covered": float(value)}
         for name, value in zip(("2.5%", "97.5%"), by_run.quantile([0.025, 0.975]), strict=True)
     ]
-    empty = {"corrected": float("nan"), "degenerate": float("nan")}
+    empty = {"corrected": "", "degenerate": ""}
     return [row("all", table), *bands, *shares, *(one | empty for one in spread)]
 
 

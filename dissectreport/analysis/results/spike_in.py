@@ -44,8 +44,8 @@ class SpikeIn:
     def usual(self) -> tuple[float, float]:
         """The shares of intervals that contain the truth which 95% of runs print where intervals are right.
 
-        Intervals that err independently of each other spread as much: in 40 simulated runs, planted units do
-        (`benchmarks/validity.py`).
+        So much is the spread of intervals that err independently of each other, and that of planted units in simulated
+        runs (`benchmarks/validity.py`).
         """
         reach = 1.96 * sqrt(0.95 * 0.05 / max(self.intervals, 1))
         return 0.95 - reach, min(1.0, 0.95 + reach)
