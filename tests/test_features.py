@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dissectreport import plugins
 from dissectreport.errors import FeaturesError, WeightsError
+from dissectreport.features import drawings
 from dissectreport.features.base import SegmenterFeatures
 from dissectreport.features.inception import Inception, InceptionFeatures, load, mean_pool, preprocessed
 from dissectreport.models.planted import load as planted
@@ -21,6 +22,7 @@ from dissectreport.segmenters import colour
 from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.segmenters import scenes as scenes_segmenter
 from dissectreport.segmenters.planted import PAINTS, PlantedSegmenter
+from dissectreport.training import encoder
 
 # --- of segmenters ---
 
@@ -35,6 +37,35 @@ def test_a_segmenter_with_features_is_a_feature_network_named_after_it() -> None
         assert found.shape == (2, network.dimension) == (2, dimension)
         (gradient,) = torch.autograd.grad(found.sum(), images)
         assert gradient.isfinite().all()
+
+
+def test_the_features_of_drawings_are_small_differentiable_and_of_any_size() -> None:
+    network = drawings.load()
+    assert network.name == "features of an autoencoder of drawings" and not network.published
+    assert (drawings.WEIGHTS / "drawings.safetensors").stat().st_size < 700_000
+    images = torch.rand(2, 3, 96, 96, requires_grad=True)
+    found = network.to(torch.device("cpu"))(images)
+    assert found.shape == (2, network.dimension)
+    (gradient,) = torch.autograd.grad(found.sum(), images)
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+    assert network.identity == plugins.features("drawings").identity
+
+
+def test_the_features_of_drawings_tell_kinds_of_images_apart_that_differ_from_halves_of_one_kind() -> None:
+    card = json.loads((drawings.WEIGHTS / "drawings.json").read_text())
+    assert card["distance_of_subjects"] > 2 * card["distance_of_halves"]
+    assert "training.encoder" in card["command"]
+
+
+@pytest.mark.slow
+def test_an_encoder_is_trained_on_images_alone() -> None:
+    images = torch.rand(8, 3, drawings.SIDE, drawings.SIDE) * 2 - 1
+    (before, _), (after, decoder) = (encoder.train(images, encoder.Recipe(steps=steps, batch=8)) for steps in (1, 12))
+
+    def error(one: drawings.DrawingEncoder) -> float:
+        return float((decoder(one(images)[0]) - images).abs().mean())
+
+    assert error(after) < error(before)
 
 
 def test_a_segmenter_without_features_is_refused_in_a_line() -> None:
