@@ -153,11 +153,11 @@ def artifact_seconds(
         Task.ARTIFACT_GRADIENTS: budget.gradients * (prefix + edit.features_backward),
         Task.TESTING: budget.tested * (prefix + tested * image),
         Task.RETESTING: budget.retested * (prefix + finalists * image),
-        Task.SECOND: budget.second * (prefix + finalists * edit.tail),
         Task.SCORING: scored * (prefix + (1 + sizes) * image),
         Task.SCORING_MARKED: scored * (prefix + 2 * image) if marked else 0.0,
         Task.SCORING_RANDOM: budget.random_scored * (prefix + (1 + sizes * budget.random_sets) * image),
         Task.CHOOSING: budget.size_selection * (prefix + (1 + sizes) * image),
+        Task.SECOND: budget.second * (prefix + finalists * edit.tail),
         Task.REPAIR_PICTURES: (2 * budget.worst + budget.pairs) * (prefix + 2 * image),
     }
     return {task: value for task, value in seconds.items() if value}

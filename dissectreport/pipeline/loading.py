@@ -93,8 +93,8 @@ def second_feature_name(features: str, segmenter: Segmenter) -> str:
 
 
 SECOND = "drawings"
-DRAWN = ("scenes", "rooms", "planted")
-"""Segmenters of drawings."""
+DRAWN = ("scenes", "rooms")
+"""Segmenters of the drawings from which the second network learned."""
 
 
 def feature_network(networks: Networks) -> FeatureNetwork:

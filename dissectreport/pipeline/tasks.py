@@ -55,11 +55,11 @@ class Task(StrEnum):
     ARTIFACT_GRADIENTS = "estimating the realism of images without each unit"
     TESTING = "ablating candidates one by one"
     RETESTING = "ablating the best candidates on more images"
-    SECOND = "scoring artifact units in a second feature network"
     SCORING = "held-out images without artifact units"
     SCORING_MARKED = "held-out images without the marked units"
     SCORING_RANDOM = "held-out images without random units"
     CHOOSING = "choosing the size of the repair"
+    SECOND = "scoring artifact units in a second feature network"
     REPAIR_PICTURES = "saving repaired images"
     EXPORT = "exporting the network for the Paint page"
     ANALYSIS = "analysing the counts"
@@ -79,11 +79,11 @@ STEPS = {
     Step.CLASSES: (Task.CLASSES, Task.CLASS_SINGLES, Task.CLASS_SETS, Task.ATTACKS),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
-        *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING, Task.SECOND),
+        *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING),
     ),
     Step.REPAIR: (
         *(Task.SCORING, Task.SCORING_MARKED, Task.SCORING_RANDOM),
-        *(Task.CHOOSING, Task.REPAIR_PICTURES),
+        *(Task.CHOOSING, Task.SECOND, Task.REPAIR_PICTURES),
     ),
     Step.EXPORT: (Task.EXPORT,),
     Step.SITE: (Task.ANALYSIS, Task.PAGES),

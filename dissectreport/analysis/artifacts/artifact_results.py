@@ -385,6 +385,8 @@ def _images(
 ) -> pd.DataFrame:
     parts = []
     for kind, shown in pictures.items():
+        if not len(shown.samples):
+            continue
         rows = measured.reference.scale(shown.features)
         before, after = (measured.realism.scores(rows[:, i]) for i in (0, 1))
         columns = {"sample": shown.samples, "before": before, "after": after}
