@@ -1,4 +1,4 @@
-"""The one way to read JSON and TOML: sizes, depths and numbers have limits, and whatever is wrong is one error.
+"""The one way to read JSON, TOML and CSV: sizes, depths and numbers have limits, and whatever is wrong is one error.
 
 Anybody may have written such a file, so its reader also meets content that Python's parsers accept or stumble over:
 nesting without end, numbers of thousands of digits, NaN, and strings that no file can hold.
@@ -6,9 +6,11 @@ nesting without end, numbers of thousands of digits, NaN, and strings that no fi
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,24 @@ def read_toml(path: Path, limit: int = MEGABYTE) -> dict[str, Any]:
         raise Malformed(_line(error)) from error
     _check(value)
     return value
+
+
+def read_lines(path: Path, limit: int = 64 * MEGABYTE) -> list[str]:
+    """The lines of a text of at most `limit` bytes in UTF-8; OSError or Malformed where there is none."""
+    return _text(files.read(path, limit, links=True)).splitlines()
+
+
+def cells(lines: Iterable[str], separator: str = ",") -> list[list[str]]:
+    """The cells of each row of a table, without blanks around them; Malformed for a cell that is far too long.
+
+    >>> cells(["3, red door", '4,"a,b"'])
+    [['3', 'red door'], ['4', 'a,b']]
+    """
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    try:
+        return [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as error:
+        raise Malformed(f"line {reader.line_num} is no row of a table ({error})") from error
 
 
 _TOO_DEEP = f"it is nested more than {DEPTH} levels deep"

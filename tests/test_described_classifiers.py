@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import torch
 from PIL import Image
 
 from dissectreport import plugins
+from dissectreport.checkpoints.reporting import reporting_to
 from dissectreport.errors import BadOption, DissectReportError, FolderError, ModelError, UnknownName
-from dissectreport.models.classifier import UNKNOWN, ClassifierModel
+from dissectreport.models.class_labels import read_names, table_classes
+from dissectreport.models.classifier import UNKNOWN, ClassesGiven, ClassifierModel, as_classifier
+from dissectreport.models.image_folder import File, ImageFolder, open_folder
+from dissectreport.models.image_model import FolderImageModel
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.preflight import Verdict, preflight
 from dissectreport.pipeline.prepare import prepare
@@ -168,6 +173,79 @@ def test_an_image_beside_the_folders_is_named(place: Path) -> None:
 )
 def test_wrong_keys_are_refused(place: Path, line: str, words: str) -> None:
     assert words in problem(place, line, kind=DissectReportError)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("/a/airfield 0\n/c/car interior 1\n", ("airfield", "car interior")),
+        ("dog 1\ncat 0\n", ("cat", "dog")),
+        ("0 cat\n1 dog\n", ("cat", "dog")),
+        ("1, cat\n2, dog\n", ("cat", "dog")),
+        ("Boeing 737\nAudi 100\n", ("Boeing 737", "Audi 100")),
+        ("digit 0\ndigit 1\n", ("digit 0", "digit 1")),
+        ("cat\ndog 1\n", ("cat", "dog 1")),
+    ],
+)
+def test_numbers_are_places_only_if_they_count_all_classes(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
+    (tmp_path / "names.txt").write_text(text)
+    assert read_names(tmp_path / "names.txt") == names
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("header", ["file{0}class", "filename{0}label", ""])
+@pytest.mark.parametrize("before", ["", "./", ".\\"])
+def test_a_table_may_have_any_header_and_separator(tmp_path: Path, separator: str, header: str, before: str) -> None:
+    rows = [
+        f"{before}{name}{separator}{kind}" for name, kind in (("a/1.png", "cat"), ("b.png", "dog"), ("x.png", "cow"))
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join([header.format(separator), *rows]).replace("/", before[1:] or "/"))
+    folder = ImageFolder(tmp_path, (8, 8), (File("a/1.png", 1), File("b.png", 1)))
+    assert table_classes(folder, tmp_path / "labels.csv") == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"x" * 200_000, "labels.csv: line 1 is no row of a table"),
+        (b"\xff,cat", "labels.csv cannot be read: it is not UTF-8 text"),
+        (b"b.png,cat\nb.png,dog", "labels.csv gives b.png the classes 'cat' and 'dog'"),
+    ],
+)
+def test_what_is_no_table_of_classes_is_one_clear_line(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(BadOption, match=words):
+        table_classes(ImageFolder(tmp_path, (8, 8), (File("b.png", 1),)), tmp_path / "labels.csv")
+
+
+def test_a_class_of_near_duplicates_or_of_damaged_images_is_not_called_empty(place: Path) -> None:
+    for name in COLOURS:
+        (place / "photos" / "same" / f"{name}.png").parent.mkdir(exist_ok=True)
+        (place / "photos" / "same" / f"{name}.png").write_bytes((place / "photos" / name / "0.png").read_bytes())
+    words = problem(place, "arguments = { classes = 4 }\n", kind=FolderError)
+    assert "no image of class 'same' is used: same/blue.png and the like are near-duplicates" in words
+    for path in (place / "photos" / "same").iterdir():
+        path.write_bytes(b"x")
+    words = problem(place, "arguments = { classes = 4 }\n", kind=FolderError)
+    assert "no image of class 'same' is used: same/blue.png (not an image) and the like cannot be read" in words
+
+
+@pytest.mark.parametrize(("scores", "beside", "labelled"), [(3, False, True), (3, True, False), (5, False, False)])
+def test_sub_folders_of_a_checkpoint_are_classes_only_if_they_can_be(
+    place: Path, scores: int, beside: bool, labelled: bool
+) -> None:
+    if beside:
+        Image.new("RGB", (16, 16)).save(place / "photos" / "lost.png")
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, scores))
+    model = FolderImageModel(
+        name="one", module=network, folder=open_folder(place / "photos", (16, 16)), layers=("0",), default_layers=("0",)
+    )
+    reporter = Mock()
+    with reporting_to(reporter):
+        found = as_classifier(model, ClassesGiven(guessed=True), "one")
+    assert bool(found.labels) == labelled
+    assert found.classes[0] == ("blue" if labelled else "class 0")
+    assert ["photos gives no labels" in str(call) for call in reporter.say.mock_calls] == [True] * (not labelled)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from dissectreport.networks.latents import latents
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare
 from dissectreport.segmenters import masks
-from dissectreport.segmenters.mask_files import find_layout, read_names
+from dissectreport.segmenters.mask_files import concepts_in, find_layout, read_names
 
 SIZE = (24, 32)
 """Height and width of the images."""
@@ -181,6 +181,12 @@ def test_a_changed_mask_is_another_segmenter(tmp_path: Path) -> None:
         ("64 128 64\t\tTree\n", [64 + 256 * 128 + 65536 * 64], ["-", "Tree"]),
         ("\ufeffid\tname\n5\tsky\n", [5], ["-", "sky"]),
         ("\n# words\n\nsky\n", [1], ["-", "sky"]),
+        ("1;wall\n2;tree, green\n", [1, 2], ["-", "wall", "tree, green"]),
+        ("id;name\n0;sky\n5;road\n", [0, 5], ["-", "sky", "road"]),
+        ("name;id\nsky;0\nroad;5\n", [0, 5], ["-", "sky", "road"]),
+        ("1|wall\n3|tree\n", [1, 3], ["-", "wall", "tree"]),
+        ("-1 void\n1 tree\n-1 plate\n", [1], ["-", "tree"]),
+        ("0\tdigit 3\n1 digit 4\n", [0, 1], ["-", "digit 3", "digit 4"]),
     ],
 )
 def test_names_have_many_forms(text: str, values: list[int], names: list[str], tmp_path: Path) -> None:
@@ -201,6 +207,12 @@ def test_names_have_many_forms(text: str, values: list[int], names: list[str], t
             "line 1 of .* is '1 2 sky'; write a value and a name",
         ),
         (lambda root: (root / "names.txt").write_text("300 2 1 sky"), "line 1 of .* write a value and a name"),
+        (lambda root: (root / "names.txt").write_text("sky,0\ntree,1"), "line 1 of .* is 'sky,0'; write a value"),
+        (lambda root: (root / "names.txt").write_text("sky;0\ntree;1"), "line 1 of .* is 'sky;0'; write a value"),
+        (lambda root: (root / "names.txt").write_text("tree\nAnimal 64 128 64"), "line 2 of .* write a value"),
+        (lambda root: (root / "names.txt").write_text("no column\n0 sky\n2 tree"), "line 1 of .* is 'no column'"),
+        (lambda root: (root / "names.txt").write_text("1,wall," + "x" * 200_000), "line 1 of .* write a value"),
+        (lambda root: (root / "names.txt").write_text("1" * 9000 + " wall"), "line 1 of .* write a value"),
         (lambda root: (root / "names.txt").write_text(""), "has no names"),
         (lambda root: (root / "names.txt").write_bytes(b"\xff\xfe\xff"), "cannot be read"),
         (
@@ -230,6 +242,12 @@ def test_what_does_not_fit_is_one_clear_line(change: Callable[[Path], object], w
         (lambda root: (root / "index.csv").write_text("a,b\n1,2\n"), "has no column called image"),
         (lambda root: (root / "index.csv").write_text("image,object\n0.png,9.png\n"), "names 9.png, which is not in"),
         (lambda root: (root / "index.csv").write_text("image,object\n0.png,../label.csv\n"), "leads out of"),
+        (lambda root: (root / "index.csv").write_text("object,image\n0.png\n"), "which is not in"),
+        (
+            lambda root: (root / "index.csv").write_bytes(b"image,object\n\xff.png,\n"),
+            "cannot be read: it is not UTF-8",
+        ),
+        (lambda root: (root / "index.csv").write_text("image\n" + "x" * 200_000), "cannot be read: line 2 is no row"),
     ],
 )
 def test_a_broden_index_that_does_not_fit_is_one_clear_line(
@@ -239,6 +257,19 @@ def test_a_broden_index_that_does_not_fit_is_one_clear_line(
     change(tmp_path)
     with pytest.raises(SegmenterError, match=words):
         find_layout(Path(name), None, None)
+
+
+@pytest.mark.parametrize(("colour", "known"), [((255, 0, 0), False), ((255, 255, 255), True), ((0, 0, 0), True)])
+def test_a_colour_without_a_name_is_refused_unless_it_is_black_or_white(
+    colour: tuple[int, int, int], known: bool, tmp_path: Path
+) -> None:
+    layout = find_layout(Path(coloured(tmp_path)), None, None)
+    save(tmp_path / "one.png", np.full((2, 2, 3), colour, np.uint8))
+    if known:
+        assert not concepts_in(layout, tmp_path / "one.png", (2, 2)).any()
+    else:
+        with pytest.raises(SegmenterError, match=r"has the value \(255, 0, 0\), which the file of names does not have"):
+            concepts_in(layout, tmp_path / "one.png", (2, 2))
 
 
 def test_images_and_names_may_lie_elsewhere(tmp_path: Path) -> None:

@@ -19,13 +19,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dissectreport.checkpoints import reporting
 from dissectreport.errors import BadOption, ModelError, answered, counted
-from dissectreport.models.class_labels import checked_names, folder_classes, read_labels, read_names, table_classes
+from dissectreport.models.class_labels import (
+    checked_names,
+    folder_classes,
+    read_labels,
+    read_names,
+    table_classes,
+    why_no_classes,
+)
 from dissectreport.models.image_folder import ImageFolder
 from dissectreport.models.image_model import FolderImageModel
 from dissectreport.models.outputs import part_of
 from dissectreport.stats.base import Ints
 
+NAMED = "a TOML file can name classes and labels"
+"""What a user of a checkpoint without one can do."""
 UNKNOWN = -1
 """The number of the class of an image without a label."""
 
@@ -108,6 +118,8 @@ class ClassesGiven:
     table: Path | None = None
     """A CSV file of file and class; None for the sub-folders of the images."""
     take: str | int | None = None
+    guessed: bool = False
+    """Whether nobody said that sub-folders are classes: images have no labels where these are not as many."""
 
 
 def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
@@ -131,7 +143,9 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
             lambda: scores_of(model.module(model.normalised(images)), given.take),
         )
     number = _number_of_classes(scores, len(images), who)
-    found = table_classes(given.table) if given.table is not None else folder_classes(folder)
+    if given.guessed and not _has_classes(folder, number):
+        return _with_classes(model, tuple(f"class {at}" for at in range(number)), {}, given)
+    found = table_classes(folder, given.table) if given.table is not None else folder_classes(folder)
     names = given.names or (found if len(found) == number else ())
     if found and not names:
         source = given.table.name if given.table is not None else folder.name
@@ -144,9 +158,26 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
             f"{who}: the network has {number} scores, but {len(names)} classes are named; name one for each score"
         )
     names = names or tuple(f"class {at}" for at in range(number))
-    labels = read_labels(folder, names, given.table)
+    return _with_classes(model, names, read_labels(folder, names, given.table), given)
+
+
+def _with_classes(
+    model: FolderImageModel, names: tuple[str, ...], labels: Mapping[str, int], given: ClassesGiven
+) -> ClassifierModel:
     values: dict[str, Any] = {one.name: getattr(model, one.name) for one in fields(model)}
     return ClassifierModel(**values, classes=names, labels=labels, take=given.take)
+
+
+def _has_classes(folder: ImageFolder, number: int) -> bool:
+    """Whether the sub-folders of a folder may be the classes of a network; says why they are not, if there are any."""
+    found = folder_classes(folder)
+    if not found:
+        return False
+    counts = f"{counted(len(found), 'sub-folder')}, which are not the network's {number:,} classes"
+    problem = f"it has {counts}" if len(found) != number else why_no_classes(folder)
+    if problem:
+        reporting.say(f"{folder.name} gives no labels, so the network's predictions are the truth: {problem} ({NAMED})")
+    return not problem
 
 
 def _number_of_classes(scores: Tensor, images: int, who: str) -> int:

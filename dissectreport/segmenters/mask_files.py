@@ -9,15 +9,16 @@ in this way), a folder with `images` and `masks` in it, and one with Broden's in
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport import structured
 from dissectreport.errors import SegmenterError
 from dissectreport.image_files import opened_image
 from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
@@ -45,7 +46,22 @@ BRODEN_WHOLE = ("scene", "texture")
 """The columns of Broden with one label for the whole image."""
 IGNORED = 255
 """A value that need not be named: most programs write it where a pixel is not labelled."""
+WHITE = 0xFFFFFF
+"""A colour that need not be named, for the same reason."""
 LARGEST = 1 << 16
+LONGEST = 10_000
+"""Letters of a line of names, at most."""
+LARGEST_INDEX = 256 * structured.MEGABYTE
+"""Bytes of index.csv, at most."""
+SEPARATORS = "\t,;|"
+"""What may separate the cells of a line."""
+NUMBER = re.compile(r"-?\d{1,9}")
+BEGINNING = re.compile(rf"(?:-?\d+[:\s]+){{0,2}}-?\d+ *([{SEPARATORS}])")
+"""The numbers with which a line begins, where a separator follows them."""
+IN_DOUBT = re.compile(r"(^|\s)\d+\s+\d+\s+\d+$|[|\t]")
+"""Names beside a value that are more likely another value, or have a colour behind them."""
+IN_DOUBT_ALONE = re.compile(r"^-?\d+\b|\b\d+$|[|\t]")
+"""Names without a value that begin or end with one."""
 
 
 @dataclass(frozen=True)
@@ -158,40 +174,89 @@ def _key(path: Path, root: Path) -> str:
 def read_names(path: Path) -> Names:
     """What a file of names says: a line for each value, as "tree", "3 tree", "3,tree,object" or "64 128 64 tree".
 
-    Names alone count from 1. A first line may name columns. A SegmenterError names a line that is none of these.
+    Names alone count from 1; negative values, which no mask has, are left out. A first line may name columns, and cells
+    may be separated by blanks, tabs, commas, semicolons or |. A SegmenterError names a line that is none of these.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SegmenterError(f"the file of names {path} cannot be read: {problem}") from problem
-    rows = [(number, line.strip()) for number, line in enumerate(lines, 1)]
-    rows = [(number, line) for number, line in rows if line and not line.startswith("#")]
-    columns = _columns(rows[0][1]) if rows else {}
-    read = [_name(path, number, line, columns, at) for at, (number, line) in enumerate(rows[bool(columns) :], 1)]
+    lines = _lines_of(path)
+    columns, separator = _header(lines[0][1]) if lines else ({}, "")
+    numbered = enumerate(lines[bool(columns) :], 1)
+    all_names = [_name(path, line, _cells(line[1], separator), columns, at) for at, line in numbered]
+    if len({one.counted for one in all_names}) > 1:
+        raise _bad_line(path, next(one.line for one in all_names if one.counted))
+    read = [one for one in all_names if one.value >= 0]
     if not read:
         raise SegmenterError(f"the file of names {path} has no names")
-    values = [value for value, _, _ in read]
+    values = [one.value for one in read]
     twice = next((value for value in values if values.count(value) > 1), None)
     if twice is not None:
         raise SegmenterError(f"the file of names {path} has the value {twice} twice; remove one")
-    if len({coloured for _, coloured, _ in read}) > 1:
+    if len({one.coloured for one in read}) > 1:
         raise SegmenterError(f"the file of names {path} has numbers and colours; give either")
-    kept = [(value, concept) for value, _, concept in read if concept.name.lower() not in UNNAMED]
-    concept_of = dict.fromkeys(values, 0) | {value: number for number, (value, _) in enumerate(kept, 1)}
-    return Names(Vocabulary((NOTHING, *(concept for _, concept in kept))), concept_of, read[0][1])
+    kept = [one for one in read if one.concept.name.lower() not in UNNAMED]
+    concept_of = dict.fromkeys(values, 0) | {one.value: number for number, one in enumerate(kept, 1)}
+    return Names(Vocabulary((NOTHING, *(one.concept for one in kept))), concept_of, read[0].coloured)
 
 
-def _cells(line: str) -> list[str]:
-    """The cells of a line, separated by tabs, commas, or blanks after numbers."""
-    cells = line.split("\t") if "\t" in line else next(csv.reader([line])) if "," in line else [line]
-    found = re.fullmatch(r"((?:\d+[:\s]+){0,2}\d+)(?:[:\s]+(.*))?", cells[0].strip())
+Line = tuple[int, str]
+"""The number of a line, and its text."""
+
+
+@dataclass(frozen=True)
+class _Name:
+    """What a line says."""
+
+    value: int
+    coloured: bool
+    concept: Concept
+    counted: bool
+    """Whether the value is the place of the line, because the line has none."""
+    line: Line
+
+
+def _lines_of(path: Path) -> list[Line]:
+    """The lines of a file without empty ones and comments."""
+    try:
+        lines = enumerate(map(str.strip, structured.read_lines(path)), 1)
+    except (OSError, structured.Malformed) as problem:
+        raise SegmenterError(f"the file of names {path} cannot be read: {problem}") from problem
+    kept = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if too_long := next((line for line in kept if len(line[1]) > LONGEST), None):
+        raise _bad_line(path, too_long)
+    return kept
+
+
+def _header(line: str) -> tuple[dict[str, int], str]:
+    """The places of columns that a first line names, and what separates them; {} and '' if it names none."""
+    for separator in (_separator(line), *SEPARATORS):
+        columns = _columns(_cells(line, separator))
+        if columns:
+            return columns, separator
+    return {}, ""
+
+
+def _separator(line: str) -> str:
+    """What separates the cells of a line: what follows its numbers, or else tabs or commas; '' for blanks."""
+    found = BEGINNING.match(line)
+    return found[1] if found else next((mark for mark in "\t," if mark in line), "")
+
+
+def _cells(line: str, separator: str = "") -> list[str]:
+    """The cells of a line, separated by blanks after numbers, and by a separator."""
+    separator = separator or _separator(line)
+    cells = _split_at(line, separator) if separator else [line]
+    found = re.fullmatch(r"((?:-?\d+[:\s]+){0,2}-?\d+)(?:[:\s]+(.*))?", cells[0].strip())
     numbers = [*re.split(r"[:\s]+", found[1]), *filter(None, (found[2],))] if found else [cells[0]]
     return [cell.strip() for cell in (*numbers, *cells[1:])]
 
 
-def _columns(line: str) -> dict[str, int]:
-    """The places of columns that a first line names; {} if it names none."""
-    words = [cell.lower() for cell in _cells(line)]
+def _split_at(line: str, separator: str) -> list[str]:
+    """The cells of a line; quotes count only where commas separate."""
+    return structured.cells([line])[0] if separator == "," else line.split(separator)
+
+
+def _columns(cells: Sequence[str]) -> dict[str, int]:
+    """The places of columns that cells name; {} if they name none."""
+    words = [cell.lower() for cell in cells]
     known = {
         "name": ("name", "names", "class", "label"),
         "value": ("idx", "index", "number", "id", "value"),
@@ -204,32 +269,43 @@ def _columns(line: str) -> dict[str, int]:
     return places if len(words) > 1 and "name" in places and len(places) > 1 else {}
 
 
-def _name(path: Path, number: int, line: str, columns: Mapping[str, int], at: int) -> tuple[int, bool, Concept]:
-    """The value of a line, whether it is a colour, and its concept."""
-    cells = _cells(line) if columns else [cell for cell in _cells(line) if cell]
-    if columns:
-        if len(cells) <= max(columns.values()):
-            raise _bad_line(path, number, line)
-        numbers = [cells[columns[key]] for key in ("red", "green", "blue") if key in columns]
-        numbers = numbers if len(numbers) == 3 else [cells[columns["value"]]] if "value" in columns else [str(at)]
-        rest = [cells[columns["name"]], *([cells[columns["category"]]] if "category" in columns else [])]
-    else:
-        count = next((place for place, cell in enumerate(cells) if not cell.isdecimal()), len(cells))
-        numbers, rest = cells[:count] or [str(at)], cells[count:]
-    if len(numbers) not in (1, 3) or not 1 <= len(rest) <= 2 or not all(cell.isdecimal() for cell in numbers):
-        raise _bad_line(path, number, line)
-    values = [int(cell) for cell in numbers]
-    if max(values) >= (256 if len(values) == 3 else LARGEST):
-        raise _bad_line(path, number, line)
-    name, category = rest[0].split(";")[0].strip(), (rest[1].split(";")[0].split("(")[0].strip() if rest[1:] else "")
+def _name(path: Path, line: Line, cells: Sequence[str], columns: Mapping[str, int], at: int) -> _Name:
+    """What a line says; its value is `at` if it has none."""
+    if columns and len(cells) <= max(columns.values()):
+        raise _bad_line(path, line)
+    given, rest = _by_column(cells, columns) if columns else _by_order([cell for cell in cells if cell])
+    if len(given) not in (0, 1, 3) or not 1 <= len(rest) <= 2 or not all(map(NUMBER.fullmatch, given)):
+        raise _bad_line(path, line)
+    name = rest[0].split(";")[0].strip()
+    category = rest[1].split(";")[0].split("(")[0].strip() if rest[1:] else ""
+    values = [int(cell) for cell in given] or [at]
+    in_doubt = (IN_DOUBT if given else IN_DOUBT_ALONE).search(name)
+    unclear = in_doubt or any(NUMBER.fullmatch(part.strip()) for part in (*rest[0].split(";"), category))
+    if unclear or max(values) >= (256 if len(values) == 3 else LARGEST) or (len(values) == 3 and min(values) < 0):
+        raise _bad_line(path, line)
     value = values[0] + 256 * values[1] + 65536 * values[2] if len(values) == 3 else values[0]
-    return value, len(values) == 3, Concept(name, BRODEN_CATEGORIES.get(category, category) or "object")
+    concept = Concept(name, BRODEN_CATEGORIES.get(category, category) or "object")
+    return _Name(value, len(values) == 3, concept, not given, line)
 
 
-def _bad_line(path: Path, number: int, line: str) -> SegmenterError:
+def _by_column(cells: Sequence[str], columns: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """The numbers of a line with named columns, and its name and category."""
+    numbers = [cells[columns[key]] for key in ("red", "green", "blue") if key in columns]
+    numbers = numbers if len(numbers) == 3 else [cells[columns["value"]]] if "value" in columns else []
+    return numbers, [cells[columns[key]] for key in ("name", "category") if key in columns]
+
+
+def _by_order(cells: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The numbers with which a line begins, and what follows them."""
+    count = next((place for place, cell in enumerate(cells) if not NUMBER.fullmatch(cell)), len(cells))
+    return list(cells[:count]), list(cells[count:])
+
+
+def _bad_line(path: Path, line: Line) -> SegmenterError:
+    number, text = line
     return SegmenterError(
-        f"line {number} of {path} is {line[:60]!r}; write a value and a name, such as '3 tree', or a colour and a "
-        "name, such as '64 128 64 tree'"
+        f"line {number} of {path} is {text[:60]!r}; write a value and a name, such as '3 tree', or a colour and a "
+        "name, such as '64 128 64 tree', or names alone, without numbers"
     )
 
 
@@ -240,18 +316,26 @@ def _broden(folder: Path) -> Layout:
     """The labelled images of a folder with index.csv, label.csv and images."""
     if not (folder / "label.csv").is_file():
         raise SegmenterError(f"{folder} has an index.csv, but no label.csv with the names of its labels")
-    with (folder / BRODEN).open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = _broden_rows(folder / BRODEN)
     if not rows or "image" not in rows[0]:
         raise SegmenterError(f"{folder / BRODEN} has no column called image")
     columns = [name for name in (*BRODEN_CATEGORIES, *BRODEN_WHOLE) if name in rows[0]]
-    depth = {name: max(len(_split(row.get(name))) for row in rows) for name in columns}
+    depth = {name: max(len(_split(row[name])) for row in rows) for name in columns}
     entries = [_broden_entry(folder / "images", row, depth) for row in rows]
     return Layout(tuple(entries), read_names(folder / "label.csv"), broden=True)
 
 
-def _split(cell: str | None) -> list[str]:
-    return [part for part in (cell or "").split(";") if part]
+def _broden_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table whose first line names its columns; missing cells are empty."""
+    try:
+        rows = [row for row in structured.cells(structured.read_lines(path, LARGEST_INDEX)) if row]
+    except (OSError, structured.Malformed) as problem:
+        raise SegmenterError(f"{path} cannot be read: {problem}") from problem
+    return [dict(zip_longest(rows[0], row[: len(rows[0])], fillvalue="")) for row in rows[1:]]
+
+
+def _split(cell: str) -> list[str]:
+    return [part for part in cell.split(";") if part]
 
 
 def _broden_entry(images: Path, row: Mapping[str, str], depth: Mapping[str, int]) -> MaskedImage:
@@ -259,8 +343,8 @@ def _broden_entry(images: Path, row: Mapping[str, str], depth: Mapping[str, int]
     image = _inside(images, row["image"])
     masks: list[Path | int] = []
     for column, count in depth.items():
-        cells = _split(row.get(column))
-        found: list[Path | int] = [int(cell) if cell.isdecimal() else _inside(images, cell) for cell in cells]
+        cells = _split(row[column])
+        found: list[Path | int] = [int(cell) if NUMBER.fullmatch(cell) else _inside(images, cell) for cell in cells]
         masks += [*found, *[0] * (count - len(found))]
     for file in (image, *masks):
         if isinstance(file, Path) and not file.is_file():
@@ -295,7 +379,8 @@ def concepts_in(layout: Layout, mask: Path | int, size: tuple[int, int]) -> NDAr
         )
     known = layout.names.concept_of
     present, places = np.unique(values, return_inverse=True)
-    unknown = [int(value) for value in present if value not in known and value not in (0, IGNORED)]
+    unlabelled = (0, WHITE if layout.names.coloured else IGNORED)
+    unknown = [int(value) for value in present if value not in known and value not in unlabelled]
     if unknown and not layout.broden:
         shown = tuple(unknown[0] >> shift & 255 for shift in (0, 8, 16)) if layout.names.coloured else unknown[0]
         raise SegmenterError(

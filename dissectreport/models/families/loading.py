@@ -107,7 +107,7 @@ def redrawing(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapp
 
 
 def classifying(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapping[str, object]) -> ClassifierModel:
-    """The model of a classifier and a folder, whose sub-folders are its classes if there is one for each."""
+    """The model of a classifier and a folder, whose sub-folders are its classes if there are as many."""
     model = FolderImageModel(
         name=name,
         module=opened.module,
@@ -119,7 +119,7 @@ def classifying(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Ma
         reinitialise=opened.reinitialise,
         facts=facts,
     )
-    return as_classifier(model, ClassesGiven(), name)
+    return as_classifier(model, ClassesGiven(guessed=True), name)
 
 
 def facts_of(opened: OpenedNetwork, segmenter: str) -> dict[str, object]:
