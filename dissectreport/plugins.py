@@ -119,7 +119,7 @@ def generator(name: str, weights: str = "") -> Generator:
         return made
     from dissectreport.models.directions import with_directions  # imports torch
 
-    return with_directions(made, files)
+    return answered(ModelError, f"{name} cannot be given directions", lambda: with_directions(made, files))
 
 
 def _generator(name: str, weights: str) -> Generator:

@@ -218,6 +218,19 @@ def test_the_name_of_a_model_has_its_directions(tmp_path, monkeypatch):
     assert split_directions(both) == ("ffhq.pkl:psi=0.7,label=3+5", (("b4", Path("a.npz")), ("b8", Path("b.npz"))))
 
 
+SPARSE = {"encoder": np.ones((4, 2)), "decoder": np.ones((2, 4))}
+
+
+def test_a_sparse_autoencoder_may_have_the_names_of_other_programs(tmp_path):
+    parts = sparse_parts(np.random.default_rng(2))
+    others = {"encoder": "encoder.weight", "decoder": "decoder.weight", "bias": "latent_bias", "centre": "pre_bias"}
+    save_file({others.get(name, name): torch.from_numpy(value) for name, value in parts.items()}, tmp_path / "a.st")
+    np.savez(tmp_path / "b.npz", **parts)
+    found, wanted = (dict(read_directions(tmp_path / name)[0].named_buffers()) for name in ("a.st", "b.npz"))
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
 def test_what_cannot_be_directions_is_refused_by_name(tmp_path):
     path = tmp_path / "bad.npz"
     cases: list[tuple[dict[str, NDArray[np.float64]], str]] = [
@@ -227,6 +240,15 @@ def test_what_cannot_be_directions_is_refused_by_name(tmp_path):
         ({"encoder": np.ones((4, 2))}, "no decoder"),
         ({"encoder": np.ones(4), "decoder": np.ones(4)}, "features, channels"),
         ({"encoder": np.ones((4, 2)), "decoder": np.ones((4, 2))}, r"decoder .* must be \(2, 4\)"),
+        ({"directions": np.ones((0, 4))}, "not zero"),
+        ({"directions": np.full((2, 4), np.inf)}, "directions .* not finite"),
+        ({"encoder": np.ones((0, 2)), "decoder": np.ones((2, 0))}, "features, channels"),
+        ({"encoder": np.full((4, 2), np.nan), "decoder": np.ones((2, 4))}, "encoder .* not finite"),
+        ({**SPARSE, "bias": np.full(4, np.nan)}, "bias .* not finite"),
+        ({**SPARSE, "keep": np.array([2.0, 3.0])}, r"keep .* is \[2.0, 3.0\]; it must be one whole number from 1"),
+        ({**SPARSE, "keep": np.array(np.nan)}, "keep .* not finite"),
+        ({**SPARSE, "keep": np.array(-3.0)}, "keep .* one whole number"),
+        ({**SPARSE, "keep": np.array(1.5)}, "keep .* one whole number"),
     ]
     for arrays, message in cases:
         np.savez(path, **{name: value.astype(np.float32) for name, value in arrays.items()})
@@ -237,7 +259,7 @@ def test_what_cannot_be_directions_is_refused_by_name(tmp_path):
     with pytest.raises(UnknownName, match="mixes"):
         with_directions(planted.load(), [("mixes", path)])
     generator = made(tmp_path, torch.eye(UNITS + 1))
-    with pytest.raises(ModelError, match="17 channels, but the layer has 16"):
+    with pytest.raises(ModelError, match=r"^mixed=directions.safetensors: .* 17 channels, but the layer has 16"):
         generator(some_latents(1))
 
 

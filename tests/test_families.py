@@ -442,6 +442,13 @@ def test_fastgan_of_every_size(size: int, numbers: list[float], tmp_path: Path) 
     assert numbers_of(opened.module) == pytest.approx(numbers, abs=2e-5)
 
 
+def test_an_image_of_two_channels_is_refused(tmp_path: Path) -> None:
+    tensors = fastgan_tensors(256)
+    path = saved(tmp_path, {**tensors, "to_big.weight": tensors["to_big.weight"][:2]})
+    with pytest.raises(WeightsError, match="FastGAN, but does not fit: it makes 2 channels, not images of 1, 3"):
+        load(path)
+
+
 def test_the_noise_of_a_fastgan_is_one_pattern(tmp_path: Path) -> None:
     path = saved(tmp_path, fastgan_tensors(256))
     noisy, again, quiet = load(path), load(path), load(path, Sampling(noise="none"))

@@ -241,6 +241,14 @@ def test_a_missing_tensor_is_named(tmp_path: Path, photographs: Path) -> None:
         opened(weights, tmp_path, photographs)
 
 
+def test_channels_that_no_groups_explain_are_one_clear_line(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(NETWORKS["ResNet-18"][0])
+    name = "layer1.0.conv2.weight"
+    weights[name] = torch.ones(weights[name].shape[0], 3, 3, 3)
+    with pytest.raises(WeightsError, match=rf"does not fit: {name} takes 3 channels and makes 4, but 4 come in"):
+        opened(weights, tmp_path, photographs)
+
+
 def test_a_classifier_needs_photographs(tmp_path: Path) -> None:
     torch.save(random_weights(NETWORKS["AlexNet"][0]), tmp_path / "net.pth")
     with pytest.raises(BadOption, match=r"classifies photographs \(AlexNet\); name a folder of them with --images"):

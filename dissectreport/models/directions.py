@@ -5,8 +5,8 @@
 
 A file has either `directions` (n, channels), or a sparse autoencoder: `encoder` (n, channels), `decoder` (channels, n)
 and, where it has them, `bias` (n), `centre` (channels), `threshold` (n or one number) and `keep`, how many of the
-largest values stay at each position. The value of a direction is the activation's component along it; that of a sparse
-feature is
+largest values stay at each position. The names encoder.weight, decoder.weight, latent_bias (bias) and pre_bias (centre)
+are read too. The value of a direction is the activation's component along it; that of a sparse feature is
 
     a = encoder (x - centre) + bias        where it exceeds the threshold, or 0, and is among the `keep` largest
 
@@ -37,6 +37,8 @@ PART = "directions"
 """The name of the part of a layer whose units are directions."""
 SPARSE = ("encoder", "decoder", "bias", "centre", "threshold", "keep")
 """What a file of a sparse autoencoder may have."""
+NAMES = {"encoder.weight": "encoder", "decoder.weight": "decoder", "latent_bias": "bias", "pre_bias": "centre"}
+"""Other names of these parts, with which programs save them."""
 REMEDY = "give a .safetensors or .npz file with directions (n, channels), or with encoder and decoder"
 
 
@@ -49,9 +51,11 @@ class Directions(nn.Module):
     centre: Tensor
     threshold: Tensor
 
-    def __init__(self, tensors: Mapping[str, Tensor], sparse: bool, keep: int = 0, margin: int = 0) -> None:
+    def __init__(
+        self, tensors: Mapping[str, Tensor], sparse: bool, keep: int = 0, margin: int = 0, origin: str = "directions"
+    ) -> None:
         super().__init__()
-        self.sparse, self.keep, self.unit_margin = sparse, keep, margin
+        self.sparse, self.keep, self.unit_margin, self.origin = sparse, keep, margin, origin
         for name, value in tensors.items():
             self.register_buffer(name, value)
 
@@ -63,7 +67,7 @@ class Directions(nn.Module):
         """(n, channels, h, w) -> (n, directions, h, w)."""
         if maps.shape[1] != self.encoder.shape[1]:
             raise ModelError(
-                f"the file of directions is of {self.encoder.shape[1]} channels, but the layer has {maps.shape[1]}"
+                f"{self.origin}: directions of {self.encoder.shape[1]} channels, but the layer has {maps.shape[1]}"
             )
         centred = maps - self.centre[:, None, None]
         values = torch.einsum("kc,nchw->nkhw", self.encoder, centred) + self.bias[:, None, None]
@@ -109,26 +113,43 @@ class LayerWithDirections(nn.Module):
         return output + self.directions.decode(change).reshape(output.shape)
 
 
-def read_directions(path: Path, margin: int = 0) -> tuple[Directions, dict[str, Any]]:
-    """The directions or sparse features in a file, and what the report shows of them.
+def read_directions(path: Path, margin: int = 0, layer: str = "") -> tuple[Directions, dict[str, Any]]:
+    """The directions or sparse features in a file, and what the report shows of them; `layer` is named in errors.
 
-    Raises a WeightsError if the file has neither, or its shapes do not fit each other.
+    Raises a WeightsError if the file has neither, its shapes do not fit each other, or its numbers are not finite.
     """
     checkpoint = read_checkpoint(path, remedy=REMEDY)
-    tensors = tensors_of(checkpoint.content)
+    tensors = _named(path, tensors_of(checkpoint.content))
     sparse = "directions" not in tensors
     parts = _sparse(path, tensors) if sparse else _plain(path, tensors)
-    keep = int(tensors["keep"]) if sparse and "keep" in tensors else 0
+    keep = _keep(path, tensors["keep"]) if sparse and "keep" in tensors else 0
     kind = "sparse features" if sparse else "directions"
     facts = {"file": path.name, "kind": kind, "directions": len(parts["encoder"]), "sha256": checkpoint.sha256}
-    return Directions(parts, sparse, keep, margin), facts
+    origin = f"{layer}={path.name}" if layer else path.name
+    return Directions(parts, sparse, keep, margin, origin), facts
+
+
+def _named(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file by the names of this module; a WeightsError if a number that is used is not finite."""
+    named = {NAMES[name]: value for name, value in tensors.items() if name in NAMES} | dict(tensors)
+    for name in ("directions", *SPARSE):
+        if name in named and not bool(torch.isfinite(named[name]).all()):
+            raise WeightsError(f"{name} in {path} has values that are not finite; {REMEDY}")
+    return named
+
+
+def _keep(path: Path, value: Tensor) -> int:
+    """How many of the largest values stay; a WeightsError if that is no whole number from 1."""
+    if value.numel() != 1 or float(value) < 1 or float(value) != int(value):
+        raise WeightsError(f"keep in {path} is {value.flatten()[:4].tolist()}; it must be one whole number from 1")
+    return int(value)
 
 
 def _plain(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parts for directions, which are made of length 1."""
     rows = tensors["directions"].float()
     lengths = rows.flatten(1).norm(dim=1, keepdim=True) if rows.ndim == 2 else torch.zeros(1)
-    if not bool(torch.isfinite(rows).all()) or not bool((lengths > 0).all()):
+    if not len(rows) or not bool((lengths > 0).all()):
         raise WeightsError(
             f"the directions in {path} are {tuple(rows.shape)}; there must be rows of channels that are not zero"
         )
@@ -144,8 +165,10 @@ def _sparse(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if missing := [name for name in ("encoder", "decoder") if name not in tensors]:
         raise WeightsError(f"{path} has no {missing[0]}, only {', '.join(sorted(tensors)) or 'nothing'}; {REMEDY}")
     encoder = tensors["encoder"].float()
-    if encoder.ndim != 2:
-        raise WeightsError(f"the encoder in {path} is {tuple(encoder.shape)}; it must be (features, channels)")
+    if encoder.ndim != 2 or not encoder.numel():
+        raise WeightsError(
+            f"the encoder in {path} is {tuple(encoder.shape)}; it must be (features, channels), at least 1 of each"
+        )
     count, channels = encoder.shape
     wanted = {"decoder": (channels, count), "bias": (count,), "centre": (channels,), "threshold": (count,)}
     parts = {"encoder": encoder}
@@ -202,7 +225,7 @@ def _attach(module: nn.Module, files: Sequence[tuple[str, Path]]) -> dict[str, d
         parent, _, name = layer.rpartition(".")
         holder = module.get_submodule(parent)
         inner = getattr(holder, name)
-        directions, facts[layer] = read_directions(path, margin_of(inner))
+        directions, facts[layer] = read_directions(path, margin_of(inner), layer)
         device = next((value.device for value in inner.parameters()), torch.device("cpu"))
         setattr(holder, name, LayerWithDirections(inner, directions.to(device)).eval())
     return {layer: facts[layer] for layer, _ in files}

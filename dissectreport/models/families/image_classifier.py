@@ -130,10 +130,15 @@ class ResidualBlock(nn.Module):
         for number in range(1, self.depth + 1):
             after, inside, side, _ = size_of(tensors, f"{name}.conv{number}.weight", 4)
             before = after_of(tensors, name, number - 1) if number > 1 else inside
+            if not inside or before % inside or after % (before // inside):
+                raise WeightsError(
+                    f"{name}.conv{number}.weight takes {inside} channels and makes {after}, but {before} come in; it "
+                    "must take all of them, or an equal part in each of its groups"
+                )
             own = stride if number == self.depth - 1 else 1
             self.add_module(
                 f"conv{number}",
-                nn.Conv2d(before, after, side, own, side // 2, groups=max(1, before // inside), bias=False),
+                nn.Conv2d(before, after, side, own, side // 2, groups=before // inside, bias=False),
             )
             self.add_module(f"bn{number}", nn.BatchNorm2d(after))
         self.downsample: nn.Module = nn.Identity()

@@ -377,7 +377,7 @@ def tables_of(file: ModelFile) -> Iterator[TensorTable]:
 
     Names have no steps of wrappers, and weights have no norms. An average without names has those of its network.
     """
-    for part, network in _pickled(file.content, ""):
+    for part, network in _pickled(file.content, "", set()):
         yield TensorTable(part, network.tensors, network.settings, network.class_name, network)
     tables = {part: _tensors_in(table) for part, table in state_dicts(file.content).items()}
     for part, tensors in (*named_averages(file.content, tables).items(), *tables.items()):
@@ -398,14 +398,15 @@ def _tensors_in(table: Mapping[str, object]) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if value is not None}
 
 
-def _pickled(content: Mapping[str, Any], before: str) -> Iterator[tuple[str, PickledNetwork]]:
-    """The networks that a file describes, with their keys, at any depth."""
+def _pickled(content: Mapping[str, Any], before: str, seen: set[int]) -> Iterator[tuple[str, PickledNetwork]]:
+    """The networks that a file describes, with their keys, at any depth; in tables that were not `seen`."""
+    seen.add(id(content))
     for key, value in content.items():
         part = f"{before}.{key}" if before else str(key)
         if isinstance(value, PickledNetwork):
             yield part, value
-        elif isinstance(value, Mapping):
-            yield from _pickled(value, part)
+        elif isinstance(value, Mapping) and id(value) not in seen:
+            yield from _pickled(value, part, seen)
 
 
 def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
@@ -415,6 +416,8 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         if found.family.make is None:
             return _progressive(found, sampling)
         network = found.family.make(found.network, sampling)
+        if network.colours not in CHANNELS:
+            raise WeightsError(f"it makes {network.colours} channels, not images of 1, 3 or 4")
     except WeightsError as problem:
         raise WeightsError(
             f"{found.file.path} looks like {found.family.title}{_comma(reading_of(found))}, but does not fit: {problem}"

@@ -424,8 +424,6 @@ def check_sizes(network: FamilyNetwork, settings: Any) -> None:
     for name, size in sizes.items():
         if settings.get(name, size) != size:
             raise WeightsError(f"its settings say {name} = {settings[name]!r}, but its tensors {size}")
-    if network.colours not in (1, 3, 4):
-        raise WeightsError(f"it makes {network.colours} channels, not images of 1, 3 or 4")
 
 
 BASIC = frozenset(("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "mapping_kwargs", "synthesis_kwargs"))
