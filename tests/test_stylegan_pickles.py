@@ -6,7 +6,9 @@ import io
 import os
 import pickle
 import sys
+import time
 import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,15 @@ import pytest
 import torch
 from torch import nn
 
+from dissectreport.checkpoints.model_files import open_model_file
 from dissectreport.checkpoints.pickled_tensors import pickled_tensor
 from dissectreport.checkpoints.stylegan_pickles import is_stylegan_pickle, read_networks
+from dissectreport.checkpoints.weight_files import read_checkpoint
 from dissectreport.errors import WeightsError
+from dissectreport.models.families.recognition import find
 
 FOLDER = Path(__file__).parent / "fixtures" / "families"
+MARK = "a text that is found again"
 SMALL = {"weight": nn.Parameter(torch.arange(6.0).view(2, 3))}
 
 
@@ -168,6 +174,68 @@ def test_modules_that_multiply_are_refused(tmp_path: Path) -> None:
         value = module({}, {"a": value, "b": value})
     with pytest.raises(WeightsError, match=r"too many|than the file has bytes"):
         read_networks(written(tmp_path, value))
+
+
+def pairs(depth: int) -> object:
+    """Pairs of pairs, each of the same one twice."""
+    value: object = (1,)
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+def nested(value: object, width: int, depth: int, keys: bool = False) -> object:
+    """Lists or tables of the same one again and again."""
+    for _ in range(depth):
+        value = dict.fromkeys(range(width), value) if keys else [value] * width
+    return value
+
+
+def chain(depth: int) -> bytes:
+    """A pickle of a table whose key is a tuple in a tuple, and so on."""
+    return b"\x80\x04}(K\x01" + b"\x85" * depth + b"K\x01u."
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "pairs": lambda: b"\x80\x04}" + pickle.dumps(pairs(60), 4)[2:-1] + b"K\x01s.",
+    "pairs of protocol 2": lambda: b"\x80\x02}" + pickle.dumps(pairs(60), 2)[2:-1] + b"K\x01s.",
+    "pairs by DUP": lambda: b"\x80\x04}K\x01" + b"2\x86" * 60 + b"K\x01s.",
+    "chain": lambda: chain(200_000),
+    "lists": lambda: pickle.dumps(nested([0] * 15_000, 15_000, 5)),
+    "tables": lambda: pickle.dumps({"a": nested({}, 1000, 6, keys=True)}),
+    "tables and pairs": lambda: pickle.dumps({"a": nested({}, 2, 60, keys=True), "training_set_kwargs": 1}),
+}
+
+
+@pytest.mark.parametrize("mark", [b"", b"training_set_kwargs"], ids=["plain", "NVIDIA"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_small_pickle_is_answered_soon(tmp_path: Path, name: str, mark: bytes) -> None:
+    """Each is read or refused in a fraction of a second, and none crashes the interpreter."""
+    path = tmp_path / "network.pkl"
+    path.write_bytes(HOSTILE[name]() + mark)
+    before = time.process_time()
+    with pytest.raises(WeightsError) as raised:
+        find(open_model_file(path))
+    assert time.process_time() - before < 10
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "old"])
+def test_a_file_of_torch_with_such_a_pickle_is_refused(tmp_path: Path, new: bool) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"a": torch.ones(2), "b": MARK}, path, _use_new_zipfile_serialization=new)
+    hostile, honest = HOSTILE["pairs of protocol 2"]()[2:-1], pickle.dumps(MARK, 2)[2:-3]
+    if new:
+        with zipfile.ZipFile(path) as archive:
+            entries = {entry: archive.read(entry) for entry in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for entry, content in entries.items():
+                assert honest in content or not entry.endswith("data.pkl")
+                archive.writestr(entry, content.replace(honest, hostile))
+    else:
+        path.write_bytes(path.read_bytes().replace(honest, hostile))
+    with pytest.raises(WeightsError, match=r"weights\.pth: its values are repeated within each other"):
+        read_checkpoint(path)
 
 
 def test_bytes_that_claim_to_be_huge_are_refused(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ RATIO = 20
 """A file may give this many times as many numbers as it has bytes."""
 
 
+VISITS = 2_000_000
+"""Tables, lists and their values that are looked at, at most."""
+
+
 class Foreign(Exception):
     """A pickle asks for something that is not allowed."""
 
@@ -52,13 +56,19 @@ class Budget:
     """How many numbers a file may still give: tensors may share their storage, so they may be more than its bytes."""
 
     def __init__(self, size: int) -> None:
-        self.left = RATIO * size
+        self.left, self.visits = RATIO * size, VISITS
 
     def spend(self, count: int) -> None:
         """Take so many numbers; a WeightsError if they are too many."""
         self.left -= count
         if self.left < 0:
             raise WeightsError("its tensors have far more numbers than the file has bytes; such a file is not loaded")
+
+    def visit(self, count: int) -> None:
+        """Count values that are looked at; a WeightsError if a file, which may repeat them, has too many."""
+        self.visits -= count
+        if self.visits < 0:
+            raise WeightsError("its tables and lists are repeated within each other; such a file is not loaded")
 
 
 class PickledArray:

@@ -31,6 +31,7 @@ from dissectreport.checkpoints.pickled_tensors import (
     checked_tensor,
     pickled_tensor,
 )
+from dissectreport.checkpoints.pickles import check_repetitions_of_torch
 from dissectreport.errors import WeightsError
 
 TYPES: Mapping[str, torch.dtype] = {
@@ -104,6 +105,7 @@ class _ScriptReader(pickle.Unpickler):
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         entry = archive.read(f"{root}data.pkl")
+        check_repetitions_of_torch(io.BytesIO(entry))
         super().__init__(io.BytesIO(entry))
         self.archive, self.root = archive, root
         self.storages: dict[str, PickledStorage] = {}
@@ -155,6 +157,7 @@ def _tensors(value: object, prefix: str, budget: Budget, depth: int) -> Iterator
     state = value.state if isinstance(value, ScriptedModule) else {}
     if depth > MAX_DEPTH or not isinstance(state, dict):
         return
+    budget.visit(1 + len(state))
     for name, part in state.items():
         if isinstance(part, PickledTensor):
             tensor = checked_tensor(part, f"{prefix}{name}")
@@ -173,7 +176,9 @@ def tensors_of_export(path: Path) -> dict[str, Tensor]:
         if CONFIG in ends:
             return _exported(path, archive, ends)
         if STATE_DICT in ends:
-            content = torch.load(io.BytesIO(archive.read(ends[STATE_DICT])), map_location="cpu", weights_only=True)
+            saved = archive.read(ends[STATE_DICT])
+            check_repetitions_of_torch(io.BytesIO(saved))
+            content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
             if isinstance(content, Mapping):
                 return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     raise WeightsError(f"{path} contains a program (torch.export) without a table of weights")

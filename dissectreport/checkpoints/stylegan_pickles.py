@@ -36,6 +36,7 @@ from dissectreport.checkpoints.pickled_tensors import (
     checked_tensor,
     pickled_tensor,
 )
+from dissectreport.checkpoints.pickles import check_repetitions, check_repetitions_of_torch
 from dissectreport.errors import WeightsError
 
 MARKS = (b"_reconstruct_persistent_obj", b"torch_utils.persistence", b"training_set_kwargs")
@@ -93,6 +94,7 @@ def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     """
     content = path.read_bytes()
     try:
+        check_repetitions(io.BytesIO(content), 1)
         value = _Reader(content).load()
         return _networks(value, len(content))
     except Foreign as problem:
@@ -113,9 +115,12 @@ def read_plain(path: Path) -> object | None:
     """The tables of tensors and arrays that `pickle.dump` wrote; None for what is not allowed or is damaged."""
     content = path.read_bytes()
     try:
+        check_repetitions(io.BytesIO(content), 1)
         return _content(_PlainReader(content).load(), len(content), Budget(len(content)), 0)
-    except (MemoryError, WeightsError):
+    except MemoryError:
         raise
+    except WeightsError as problem:
+        raise WeightsError(f"{path}: {problem}") from problem
     except Exception:  # as above; the caller says what is wrong
         return None
 
@@ -209,12 +214,13 @@ def _storage(content: object) -> PickledStorage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_repetitions_of_torch(io.BytesIO(content))
             storage: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if type(storage) is not torch.storage.TypedStorage:
                 raise Foreign(f"{STORAGES} of a {type(storage).__name__}")
             loaded: Any = storage
             return PickledStorage(torch.empty(0, dtype=loaded.dtype).set_(loaded.untyped()))
-    except (MemoryError, Foreign):
+    except (MemoryError, Foreign, WeightsError):
         raise
     except Exception as problem:  # torch documents no type of error for what it does not allow.
         raise Foreign(f"{STORAGES} of bytes that hold something else than numbers") from problem
@@ -234,8 +240,9 @@ def _networks(value: object, size: int) -> dict[str, Any]:
 
 def _content(value: object, size: int, budget: Budget, depth: int) -> object:
     """A value with networks and tensors in place of their records, and numbered tables in place of lists of such."""
+    budget.visit(1)
     if isinstance(value, Persistent):
-        return _network(value, size)
+        return _network(value, size, budget)
     if isinstance(value, PickledTensor):
         tensor = checked_tensor(value, "a tensor")
         budget.spend(tensor.numel())
@@ -258,15 +265,17 @@ def _holds_weights(content: Mapping[str, object]) -> bool:
     )
 
 
-def _network(record: Persistent, size: int) -> PickledNetwork:
+def _network(record: Persistent, size: int, budget: Budget) -> PickledNetwork:
     tensors: dict[str, Tensor] = {}
     elements = 0
     inner: dict[str, Mapping[str, Any]] = {}
-    for name, value in _tensors(record, "", 0, [0], inner):
+    seen = [0]
+    for name, value in _tensors(record, "", 0, seen, inner):
         tensors[name], elements = value, elements + value.numel()
         # No two tensors share their numbers, so there cannot be more of them than bytes in the file.
         if elements > size:
             raise WeightsError("its tensors have more elements than the file has bytes")
+    budget.visit(seen[0] + len(tensors))
     return PickledNetwork(str(record.class_name), inner.pop("", {}), tensors, inner)
 
 

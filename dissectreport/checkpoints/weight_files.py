@@ -242,6 +242,7 @@ def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> objec
 
     If torch refuses a name in the pickle, the file is read again with stand-ins for all data that it names.
     """
+    _check_repetitions(path)
     try:
         return _unpickled(path, plain_data.ALWAYS)
     except MemoryError:
@@ -258,6 +259,14 @@ def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> objec
             raise
         except Exception as again:
             raise WeightsError(f"{path} {_damage(content, again)}; {remedy}") from again
+
+
+def _check_repetitions(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            pickles.check_repetitions_of_torch(stream)
+    except WeightsError as problem:
+        raise WeightsError(f"{path}: {problem}") from problem
 
 
 def _unpickled(path: Path, stand_ins: list[Any]) -> object:
