@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,8 +34,12 @@ from dissectreport.checkpoints.weight_files import read_checkpoint
 from dissectreport.cli.parameters import comma_separated
 from dissectreport.errors import DissectReportError
 from dissectreport.image_files import opened_image
+from dissectreport.models.class_labels import read_names as read_class_names
+from dissectreport.models.class_labels import table_classes
 from dissectreport.models.description import inputs_of, output_of, read_description
+from dissectreport.models.directions import read_directions
 from dissectreport.models.edits import Edits, read_edits
+from dissectreport.models.image_folder import File, ImageFolder
 from dissectreport.publish.serve import _file_of_site
 from dissectreport.report.common.ledger import LEDGER, parsed
 from dissectreport.report.common.site_options import checked_address
@@ -46,6 +51,7 @@ from dissectreport.report.site.summaries import read_summaries
 from dissectreport.review.marked_units import read_marks
 from dissectreport.review.preferences import lines, read_choices
 from dissectreport.run.plan import FORMAT
+from dissectreport.segmenters.mask_files import read_names as read_mask_names
 from dissectreport.segmenters.unified_labels import ClassNames
 from tests.support.dissections import example_dissection
 from tests.support.mutations import NASTY, changed_json, damaged
@@ -155,6 +161,12 @@ def _arrays() -> bytes:
     return file.getvalue()
 
 
+def _sparse_arrays() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, encoder=np.ones((3, 2)), decoder=np.ones((2, 3)), keep=np.array(2))
+    return stream.getvalue()
+
+
 def _torch_file() -> bytes:
     file = io.BytesIO()
     torch.save({"g": {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, "step": 3}, file)
@@ -240,6 +252,18 @@ descriptions = st.lists(
     st.tuples(st.integers(0, 8), st.sampled_from(VALUES) | st.text(max_size=6).map(json.dumps)), min_size=1, max_size=3
 ).map(_toml) | damaged(DESCRIPTION.encode())
 
+TEXT = b"id;name\n-1;void\n0;sky\n5;red door,part\n"
+tables = (
+    st.lists(st.lists(st.sampled_from(("0", "-1", "64 128 64", "sky", "id", "name", "a/1.png", '"', "")), max_size=4))
+    .flatmap(lambda rows: st.sampled_from(",;\t| ").map(lambda mark: "\n".join(map(mark.join, rows))))
+    .map(str.encode)
+)
+
+
+def _read_table(path: Path) -> None:
+    table_classes(ImageFolder(path.parent, (8, 8), (File("a/1.png", 1), File("sky", 1))), path)
+
+
 READERS = (
     Reader("mine.toml", descriptions, _read_description),
     Reader("marks.json", changed_json(MARKS) | damaged(b"1, 2; 3"), read_marks),
@@ -254,6 +278,11 @@ READERS = (
     Reader("weights.npz", damaged(_arrays()), read_checkpoint),
     Reader("weights.pt", damaged(_torch_file()), read_checkpoint),
     Reader("old.pt", damaged(_old_torch_file()), read_checkpoint),
+    Reader("names.txt", damaged(TEXT) | tables, read_mask_names),
+    Reader("classes.txt", damaged(TEXT) | tables, read_class_names),
+    Reader("classes.csv", damaged(TEXT) | tables, _read_table),
+    Reader("directions.npz", damaged(_sparse_arrays()), read_directions),
+    Reader("plain.pkl", damaged(pickle.dumps({"a": [(1, (2,)), {"b": (3, 4)}]})), read_checkpoint),
     *(Reader(f"picture.{kind}", damaged(_picture(kind)), _read_picture) for kind in ("png", "jpeg", "gif", "bmp")),
 )
 

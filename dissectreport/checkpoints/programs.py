@@ -10,7 +10,6 @@ tables of tensors are read, as from any other file of weights.
 from __future__ import annotations
 
 import io
-import json
 import math
 import pickle
 import zipfile
@@ -33,6 +32,7 @@ from dissectreport.checkpoints.pickled_tensors import (
 )
 from dissectreport.checkpoints.pickles import check_repetitions_of_torch
 from dissectreport.errors import WeightsError
+from dissectreport.structured import parse_json
 
 TYPES: Mapping[str, torch.dtype] = {
     "torch.FloatStorage": torch.float32,
@@ -188,7 +188,7 @@ def _exported(path: Path, archive: zipfile.ZipFile, ends: Mapping[str, str]) -> 
     """The tensors that the list of weights in an archive names."""
     if archive.getinfo(ends[CONFIG]).file_size > LARGEST_TABLE:
         raise WeightsError(f"{path} has a list of weights that is too large")
-    table = json.loads(archive.read(ends[CONFIG])).get("config", {})
+    table = parse_json(archive.read(ends[CONFIG])).get("config", {})
     tensors, budget = {}, Budget(path.stat().st_size)
     for name, entry in table.items():
         meta = entry["tensor_meta"]
