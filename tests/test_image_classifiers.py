@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -253,6 +254,15 @@ def test_a_classifier_needs_photographs(tmp_path: Path) -> None:
     torch.save(random_weights(NETWORKS["AlexNet"][0]), tmp_path / "net.pth")
     with pytest.raises(BadOption, match=r"classifies photographs \(AlexNet\); name a folder of them with --images"):
         plugins.generator(str(tmp_path / "net.pth"))
+
+
+def test_photographs_in_folders_of_years_have_no_labels(tmp_path: Path, photographs: Path) -> None:
+    for number, file in enumerate(sorted(photographs.iterdir())):
+        (tmp_path / "photos" / str(2020 + number % 2)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, tmp_path / "photos" / str(2020 + number % 2) / file.name)
+    model = opened(random_weights(NETWORKS["ResNet-18"][0]), tmp_path, tmp_path / "photos")
+    assert model.labels == {}
+    assert model.classes == tuple(f"class {number}" for number in range(CLASSES))
 
 
 def test_psi_is_refused(tmp_path: Path, photographs: Path) -> None:
