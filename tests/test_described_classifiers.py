@@ -17,10 +17,15 @@ from dissectreport.models.class_labels import read_names, table_classes
 from dissectreport.models.classifier import UNKNOWN, ClassesGiven, ClassifierModel, as_classifier
 from dissectreport.models.image_folder import File, ImageFolder, open_folder
 from dissectreport.models.image_model import FolderImageModel
+from dissectreport.pipeline.classes import ClassPasses, with_known_classes
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.preflight import Verdict, preflight
 from dissectreport.pipeline.prepare import prepare
+from dissectreport.pipeline.reporter import Silent
+from dissectreport.pipeline.stages import ClassStage, Product, RunContext
+from dissectreport.run.engine import Workers
 from dissectreport.worker.loaded_networks import Source
+from tests.support.reporters import RecordingReporter
 
 NETWORK = '''
 import torch
@@ -311,6 +316,50 @@ def test_unknown_classes_and_layers_are_refused(place: Path) -> None:
 def test_classes_belong_to_classifiers(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="--classes belongs to a classifier, and planted gives no scores of classes"):
         prepare(Options("planted", classes=("a",), cache=tmp_path))
+
+
+def test_a_run_with_few_images_a_class_has_no_classes_and_says_why(place: Path) -> None:
+    described(place)
+    job, reporter = prepare(options(place, samples=6)), RecordingReporter()
+    assert with_known_classes(job, reporter).classes is None
+    (line,) = reporter.lines
+    assert line.startswith("no classes: fewer than two classes of mine have 4 of the 6 images; give more images")
+    with pytest.raises(ModelError, match="fewer than two classes of mine have 4 of the 6 images"):
+        with_known_classes(prepare(options(place, samples=6, classes=("red",))), Silent())
+
+
+def test_a_run_with_enough_images_a_class_keeps_its_classes(place: Path) -> None:
+    described(place)
+    job = prepare(options(place))
+    assert with_known_classes(job, Silent()) is job
+
+
+def test_a_class_with_few_images_is_refused_only_if_it_is_named(place: Path) -> None:
+    for number in range(3, 8):
+        (place / "photos" / "blue" / f"{number}.png").unlink()
+    described(place)
+    assert with_known_classes(prepare(options(place)), Silent()).classes is not None
+    with pytest.raises(BadOption, match="class 'blue' has fewer than 4 of the 19 images; choose another"):
+        with_known_classes(prepare(options(place, classes=("blue",))), Silent())
+
+
+def test_a_network_that_names_one_class_is_dissected_all_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without labels, the classes are only known once the network has named them."""
+
+    def refuse(passes: ClassPasses) -> None:
+        raise ModelError("fewer than two classes")
+
+    monkeypatch.setattr(ClassPasses, "run", refuse)
+    described(place, "", 'images = { folder = "photos/red", size = [16, 16] }\n')
+    for chosen in ({}, {"class_layer": "features"}):
+        job, reporter = prepare(options(place, layers=("features",), **chosen)), RecordingReporter()
+        run, product = RunContext(job, Workers(1), reporter, None, 0), Product()  # type: ignore[arg-type]
+        if chosen:
+            with pytest.raises(ModelError, match="fewer than two classes"):
+                ClassStage().run(run, product)
+        else:
+            assert ClassStage().run(run, product) is product
+            assert reporter.lines == ["no classes: fewer than two classes"]
 
 
 def test_check_says_how_many_images_are_recognised(place: Path) -> None:

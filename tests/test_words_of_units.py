@@ -187,6 +187,19 @@ def test_a_network_without_words_is_refused(tmp_path):
         word_network(str(save("segformer", tmp_path)))
 
 
+def test_a_network_without_words_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    from dissectreport.pipeline import measure
+    from dissectreport.pipeline.options import Options
+    from tests.support.tiny_checkpoints import save
+
+    monkeypatch.setattr(measure, "measured_costs", lambda *_: pytest.fail("the run has begun"))
+    (tmp_path / "words.txt").write_text("\n".join(WORDS))
+    network = str(save("segformer", tmp_path / "network"))
+    options = Options("planted", words=tmp_path / "words.txt", words_network=network, cache=tmp_path / "cache")
+    with pytest.raises(WeightsError, match="is a segformer, which has no words"):
+        measure.measure(options)
+
+
 @pytest.mark.slow
 def test_a_build_with_words_says_what_it_compared(folder, tmp_path):
     from dissectreport.pipeline.build import build

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.analysis.classes.accuracy import balanced_accuracy
-from dissectreport.analysis.classes.halves import FEWEST, is_selection, studied_classes, truth_of
+from dissectreport.analysis.classes.halves import is_selection, truth_of
 from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import BadOption, ModelError
-from dissectreport.pipeline.class_requests import ClassRequest, classifier_of
+from dissectreport.pipeline.class_requests import (
+    ClassRequest,
+    classes_required,
+    classes_to_study,
+    classifier_of,
+)
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.random_sets import matched_sets
@@ -28,11 +34,35 @@ from dissectreport.stats.predictions import ClassScores, Predictions
 Bools = NDArray[np.bool_]
 
 
+def with_known_classes(job: Job, reporter: Reporter) -> Job:
+    """The run without its classes, and a line that says why, where the labels show that too few images have a class.
+
+    Raises that as an error if an option asks for classes.
+    """
+    request = job.classes
+    if request is None or not classifier_of(job.generator).labels:
+        return job
+    classifier = classifier_of(job.generator)
+    try:
+        classes_to_study(classifier, request, classifier.truth(job.plan.seed, 0, images_of(job, request)))
+    except (BadOption, ModelError) as error:
+        if classes_required(job.options):
+            raise
+        reporter.say(f"no classes: {error}")
+        return replace(job, classes=None)
+    return job
+
+
+def images_of(job: Job, request: ClassRequest) -> int:
+    """How many images are classified."""
+    return min(job.samples, request.budget.images)
+
+
 class ClassPasses:
     """The experiments of one job with the classes of its classifier."""
 
     def __init__(self, job: Job, request: ClassRequest, workers: Workers, reporter: Reporter) -> None:
-        self.job, self.budget, self.requested = job, request.budget, request.classes
+        self.job, self.request, self.budget = job, request, request.budget
         self.runner = PassRunner(job.options.cache, job.source.device, workers, reporter)
         self.classifier = classifier_of(job.generator)
         self.key = ClassKey(
@@ -40,7 +70,7 @@ class ClassPasses:
             truth=self.classifier.truth_digest,
             layer=request.layer,
             seed=job.plan.seed,
-            images=min(job.samples, request.budget.images),
+            images=images_of(job, request),
             torch=job.plan.torch,
         )
 
@@ -95,7 +125,7 @@ class ClassPasses:
         selected = np.isin(scores.samples, alone.samples)
         importance, certainty = importances(scores, truth, selected, alone, len(self.classifier.classes))
         order = np.array([np.lexsort((-lost, -drop)) for drop, lost in zip(importance, certainty, strict=True)])
-        studied, units = self._studied(truth), importance.shape[1]
+        studied, units = classes_to_study(self.classifier, self.request, truth), importance.shape[1]
         sizes = tuple(size for size in self.budget.sizes if size < units)
         activity = np.abs(scores.means[selected]).astype(np.float64).mean(0)
         random = {
@@ -116,19 +146,6 @@ class ClassPasses:
             selection=scores.samples[selected],
             held_out=scores.samples[~selected],
         )
-
-    def _studied(self, truth: Ints) -> Ints:
-        """The classes that the options name, or those with most images."""
-        names, found = self.classifier.classes, studied_classes(truth, self.budget.classes)
-        enough = studied_classes(truth, len(names)).tolist()
-        if len(enough) < 2:
-            raise ModelError(
-                f"fewer than two classes of {self.classifier.name} have {FEWEST} of {len(truth):,} images; give more"
-            )
-        for name in self.requested:
-            if names.index(name) not in enough:
-                raise BadOption(f"class {name!r} has fewer than {FEWEST} of the {len(truth):,} images; choose another")
-        return np.array([names.index(name) for name in self.requested], np.int64) if self.requested else found
 
     def _attack(self, samples: list[int], targets: list[int]) -> str:
         """Where the changes by attacks on some images are stored."""

@@ -31,7 +31,7 @@ from dissectreport.pipeline.stages import (
     WordStage,
 )
 from dissectreport.pipeline.tasks import Task
-from dissectreport.pipeline.words import read_words
+from dissectreport.pipeline.words import check_words
 from dissectreport.run.engine import Workers
 from dissectreport.run.shards import Shard
 
@@ -62,13 +62,14 @@ def measure(options: Options, reporter: Reporter | None = None) -> Record:
 
 def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
     """A run whose networks have been timed and checked on their first batch."""
+    from dissectreport.pipeline.classes import with_known_classes
     from dissectreport.pipeline.dissection import DissectionPasses
 
     # Refuse what cannot be painted or read, before anything long begins.
     is_painted(job)
     check_photos(job)
-    if job.options.words is not None:
-        read_words(job.options.words)
+    check_words(job.options)
+    job = with_known_classes(job, reporter)
     remove_parts(job.options.cache)
     costs = measured_costs(job, workers)
     job = recognised(job, costs.networks, reporter)

@@ -19,6 +19,7 @@ from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import Record
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError, SegmenterError
 from dissectreport.pipeline import estimate
+from dissectreport.pipeline.class_requests import classes_required, is_classifier
 from dissectreport.pipeline.machine import one_thread
 from dissectreport.pipeline.painting import exported, is_painted, missing_packages
 from dissectreport.pipeline.prepare import Job
@@ -135,7 +136,7 @@ class InterventionStage:
         job, reporter, request = run.job, run.reporter, run.job.intervention
         if not job.options.interventions:
             return product
-        if request is None and job.classes is not None:
+        if request is None and is_classifier(job.generator):
             return product  # The units of a classifier are ablated for its classes.
         if request is None:
             reporter.say(f"no interventions: {no_interventions(job.generator, job.segmenter)}")
@@ -167,14 +168,21 @@ class ClassStage:
         return estimate.class_seconds(request.budget, images, run.costs.networks, run.costs.edits[request.layer])
 
     def run(self, run: RunContext, product: Product) -> Product:
-        """The record with the classes; unchanged for other models."""
+        """The record with the classes; unchanged for other models, and if they are not required and impossible."""
         from dissectreport.pipeline.classes import ClassPasses
 
         if run.job.classes is None:
             return product
-        with one_thread():
-            passes = ClassPasses(run.job, run.job.classes, run.workers, run.reporter)
-            measured = passes.run()
+        passes = ClassPasses(run.job, run.job.classes, run.workers, run.reporter)
+        try:
+            with one_thread():
+                measured = passes.run()
+        except (BadOption, ModelError) as error:
+            if classes_required(run.job.options):
+                raise
+            # The dissection is complete without them.
+            run.reporter.say(f"no classes: {error}")
+            return product
         return save_record(run.job, replace(product.measured, classes=measured), passes.runner.folders)
 
 
@@ -198,7 +206,7 @@ class ArtifactStage:
         job, reporter, request = run.job, run.reporter, run.job.artifacts
         if not job.options.artifacts:
             return product
-        if request is None and job.classes is not None:
+        if request is None and is_classifier(job.generator):
             return product  # A classifier makes no images.
         if request is None:
             reporter.say(f"no artifact units: {job.no_artifacts}")

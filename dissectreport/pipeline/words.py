@@ -15,6 +15,7 @@ from dissectreport.analysis.words import RANDOM_WORDS
 from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import Record
 from dissectreport.errors import BadOption
+from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.reporter import Reporter
@@ -51,6 +52,15 @@ def read_words(path: Path) -> tuple[str, ...]:
             f"compared with {RANDOM_WORDS} random ones"
         )
     return words
+
+
+def check_words(options: Options) -> None:
+    """Refuse a list of words, or a network for them, that cannot be used, before anything long begins."""
+    if options.words is not None:
+        from dissectreport.features.words import word_network
+
+        read_words(options.words)
+        word_network(options.words_network)
 
 
 def word_vectors(
