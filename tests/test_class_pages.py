@@ -53,6 +53,20 @@ def test_the_page_leads_with_what_was_found(site: Path) -> None:
         assert f"Balanced accuracy of {name} by number of units" in text
 
 
+def test_the_page_says_how_classes_were_chosen_and_which_have_few_images(site: Path) -> None:
+    text = words(site / "classes.html")
+    assert "4 of 4 classes, those with most images." in text
+    assert "A half has fewer than 20 images for" in text
+    assert "without the 4 units that matter most" in text
+
+
+def test_classes_that_were_named_are_said_to_be(dissection: Dissection, tmp_path: Path) -> None:
+    classes = dissection.classes
+    assert classes is not None
+    write_site(replace(dissection, classes=replace(classes, most_images=False)), tmp_path)
+    assert "classes, those that --classes names." in words(tmp_path / "planted_classifier" / "classes.html")
+
+
 def test_the_overview_and_the_menu_lead_to_it(site: Path) -> None:
     page = (site / "index.html").read_text("utf-8")
     assert page.count('href="classes.html"') >= 2

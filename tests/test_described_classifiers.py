@@ -273,6 +273,11 @@ def test_scores_need_a_row_an_image(place: Path) -> None:
     assert "classes) scores" in words
 
 
+def test_one_score_needs_another(place: Path) -> None:
+    words = problem(place, "arguments = { classes = 1 }\n", kind=ModelError)
+    assert "with at least two classes; for one score s, return -s and s" in words
+
+
 def test_a_dictionary_needs_take(place: Path) -> None:
     words = problem(place, "arguments = { wrapped = true }\n", kind=ModelError)
     assert "output = { take = … }" in words

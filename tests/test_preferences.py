@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption
-from dissectreport.review.preferences import VERDICTS, Choices, Preferred, lines, outcomes, read_choices, wilson
+from dissectreport.review.preferences import VERDICTS, Choices, Preferred, lines, outcomes, read_choices
+from dissectreport.stats.shares import wilson
 
 ABOUT = {"kind": "preference", "model": "scenes_pgan", "identity": "abc", "edit": "20 units of layer4 switched off"}
 

@@ -184,6 +184,6 @@ def _number_of_classes(scores: Tensor, images: int, who: str) -> int:
     if scores.ndim != 2 or len(scores) != images or scores.shape[1] < 2:
         raise ModelError(
             f"{who}: the network returns shape {tuple(scores.shape)} for {counted(images, 'image')}; a classifier "
-            f"returns ({images}, classes) scores, with at least two classes"
+            f"returns ({images}, classes) scores, with at least two classes; for one score s, return -s and s"
         )
     return int(scores.shape[1])

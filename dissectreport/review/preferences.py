@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from typing import Any
 
 from dissectreport.errors import BadOption
 from dissectreport.review.marked_units import parsed, read_text
+from dissectreport.stats.shares import wilson
 
-Z = 1.959963984540054
-"""Standard deviations on each side that contain 95% of a normal distribution."""
 KINDS = ("before", "after", "tie")
 ACCEPTED = "give files that the preference page exported"
 
@@ -154,17 +152,3 @@ def lines(people: Sequence[Choices]) -> Iterator[str]:
         yield f"{len(people)} people together: {together.summary()}, the interval over pairs, for these people"
         yield f"{for_after} of {len(people)} people chose after more often than before"
     yield together.verdict()
-
-
-def wilson(successes: float, trials: float) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson 1927).
-
-    >>> [round(end, 4) for end in wilson(8, 10)]
-    [0.4902, 0.9433]
-    """
-    if not trials:
-        return 0.0, 1.0
-    share, extra = successes / trials, Z * Z / trials
-    middle = (share + extra / 2) / (1 + extra)
-    reach = Z / (1 + extra) * math.sqrt(share * (1 - share) / trials + extra / trials / 4)
-    return middle - reach if successes else 0.0, middle + reach if successes < trials else 1.0

@@ -1,7 +1,9 @@
-"""Accuracy of a class against all others, with intervals from a bootstrap within classes (Bau et al. 2020, PNAS).
+"""Accuracy of a class against all others, with intervals (Bau et al. 2020, PNAS).
 
 Recall is the share of a class's images that get it, false positives are the share of other images that get it, and
-balanced accuracy is (recall + 1 - false positives) / 2: 0.5 is chance, whatever the number of classes.
+balanced accuracy is (recall + 1 - false positives) / 2: 0.5 is chance, whatever the number of classes. Its interval is
+Newcombe's for a difference of two shares, which has a width for a class that is always recognised; changes on the same
+images have a bootstrap within classes.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from dissectreport.stats.base import Floats, Ints
+from dissectreport.stats.shares import difference_of_shares
 
 REPLICATES = 1000
 """Bootstrap replicates."""
@@ -49,6 +52,10 @@ class Rates:
     """(sets,)"""
     replicated: Floats
     """(replicates, sets) balanced accuracy."""
+    own: int
+    """Images of the class."""
+    others: int
+    """All other images."""
 
     @property
     def balanced_accuracy(self) -> Floats:
@@ -57,7 +64,9 @@ class Rates:
 
     def accuracy_of(self, at: int) -> Figure:
         """The balanced accuracy of one set."""
-        return Figure(float(self.balanced_accuracy[at]), *ends(self.replicated[:, at]))
+        recall, false = float(self.recall[at]), float(self.false_positives[at])
+        low, high = difference_of_shares((recall * self.own, self.own), (false * self.others, self.others))
+        return Figure(float(self.balanced_accuracy[at]), (low + 1) / 2, (high + 1) / 2)
 
     def change(self, at: int, base: int = 0) -> Figure:
         """How much the balanced accuracy of one set is above that of another, on the same images."""
@@ -94,4 +103,5 @@ class Scored:
         hits = (predicted == number).astype(np.float64)
         recall = self.weights[:, own] @ hits[own] / own.sum()
         false = self.weights[:, ~own] @ hits[~own] / (~own).sum()
-        return Rates(hits[own].mean(0), hits[~own].mean(0), (recall + 1 - false) / 2)
+        counts = int(own.sum()), int((~own).sum())
+        return Rates(hits[own].mean(0), hits[~own].mean(0), (recall + 1 - false) / 2, *counts)

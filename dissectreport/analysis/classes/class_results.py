@@ -12,7 +12,7 @@ import pandas as pd
 
 from dissectreport.analysis.classes.accuracy import Figure, Rates, Scored, ends
 from dissectreport.analysis.classes.attacked_units import attack_table
-from dissectreport.analysis.classes.halves import truth_of
+from dissectreport.analysis.classes.halves import studied_classes, truth_of
 from dissectreport.analysis.common.student import joint_reach
 from dissectreport.analysis.results.classes import AblatedUnits, Classes, ShownAttack, ShownImage
 from dissectreport.records.classes import ClassExamples, ClassPlan, ClassRecord
@@ -80,6 +80,7 @@ def class_results(record: ClassRecord, reader: Reader) -> Classes:
         units=plan.order.shape[1],
         names=record.classes,
         studied=tuple(record.classes[number] for number in numbers),
+        most_images=set(numbers) == set(studied_classes(measured.truth, len(numbers)).tolist()),
         labelled=record.labelled,
         closed_form=record.closed_form,
         images=len(measured.truth),
@@ -129,14 +130,16 @@ def _curve_rows(measured: _Measured, place: int) -> Iterator[dict[str, Any]]:
         }
         rates = measured.rates(number, [*chosen.values(), *random])
         for at, kind in enumerate(chosen, 1):
-            less = _less_random(rates, at, 1 + len(chosen)) if kind == AblatedUnits.LEADING and random else NO_FIGURE
+            difference = (
+                _random_difference(rates, at, 1 + len(chosen)) if kind == AblatedUnits.LEADING and random else NO_FIGURE
+            )
             yield {
                 "class": measured.record.classes[number],
                 "ablated": str(kind),
                 "ablated_units": size,
                 **_named("balanced_accuracy", rates.accuracy_of(at)),
                 **_named("accuracy_change", rates.change(at)),
-                **_named("less_random", less),
+                **_named("random_difference", difference),
                 "recall": float(rates.recall[at]),
                 "false_positives": float(rates.false_positives[at]),
             }
@@ -156,13 +159,13 @@ def _random_row(measured: _Measured, number: int, size: int, rates: Rates, first
         "ablated_units": size,
         **_named("balanced_accuracy", Figure(float(sets.mean()), float(sets.min()), float(sets.max()))),
         **_named("accuracy_change", change),
-        **_named("less_random", NO_FIGURE),
+        **_named("random_difference", NO_FIGURE),
         "recall": float(rates.recall[first:].mean()),
         "false_positives": float(rates.false_positives[first:].mean()),
     }
 
 
-def _less_random(rates: Rates, at: int, first: int) -> Figure:
+def _random_difference(rates: Rates, at: int, first: int) -> Figure:
     """How much more accuracy changes than with random sets, with the prediction interval of one more random set."""
     own = rates.balanced_accuracy
     sets = own[first:]

@@ -9,6 +9,8 @@ from dissectreport.stats.predictions import ClassScores
 
 FEWEST = 4
 """Fewest images of a class that is studied: two in each half."""
+SOLID = 20
+"""Images of a class in each half below which pages warn that its ranks and intervals are rough."""
 
 
 def truth_of(scores: ClassScores) -> Ints:

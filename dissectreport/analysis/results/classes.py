@@ -35,8 +35,8 @@ COLUMNS: Mapping[str, str] = {
     "selection_images": "selection images of the class",
     "balanced_accuracy": "(recall + 1 - false_positives) / 2 of the class against all others, on held-out images: 0.5 "
     "is chance",
-    "balanced_accuracy_low": "lower end of its 95% interval, by a bootstrap of images within their classes; of "
-    "'random', the smallest of the random sets",
+    "balanced_accuracy_low": "lower end of its 95% interval (Newcombe's, from Wilson's of both shares); of 'random', "
+    "the smallest of the random sets",
     "balanced_accuracy_high": "upper end of its 95% interval; of 'random', the largest of the random sets",
     "recall": "share of the images of the class that are predicted to be of it",
     "false_positives": "share of all other images that are predicted to be of the class",
@@ -45,12 +45,12 @@ COLUMNS: Mapping[str, str] = {
     "ablated_units": "number of units: leading, random or least ones that are ablated; of 'others', leading ones that "
     "are kept",
     "accuracy_change": "balanced accuracy with these units ablated minus that without, on the same images",
-    "accuracy_change_low": "lower end of its 95% interval",
+    "accuracy_change_low": "lower end of its 95% interval, by a bootstrap of images within their classes",
     "accuracy_change_high": "upper end of its 95% interval",
-    "less_random": "accuracy_change of the leading units minus the mean of the random sets",
-    "less_random_low": "lower end of its 95% prediction interval, which includes 0 if one more random set could change "
-    "as much",
-    "less_random_high": "upper end of its 95% prediction interval",
+    "random_difference": "accuracy_change of the leading units minus the mean of the random sets",
+    "random_difference_low": "lower end of its 95% prediction interval, which includes 0 if one more random set could "
+    "change as much",
+    "random_difference_high": "upper end of its 95% prediction interval",
     "accuracy_lost": "balanced accuracy that the class loses when only this unit is ablated, on selection images: by "
     "this units are ranked",
     "certainty_lost": "mean logarithm of the probability of the class that its selection images lose; decides the "
@@ -111,7 +111,9 @@ class Classes:
     names: tuple[str, ...]
     """All classes, in the order of the scores."""
     studied: tuple[str, ...]
-    """The classes that were studied, those with most images first."""
+    """The classes that were studied."""
+    most_images: bool
+    """Whether these are the classes with most images."""
     labelled: bool
     """Whether the images have labels; otherwise accuracy is the agreement of the network with itself."""
     closed_form: bool
@@ -135,8 +137,8 @@ class Classes:
     """One row a studied class: class, class_number, class_images, selection_images, balanced_accuracy*, recall,
     false_positives."""
     curves: pd.DataFrame
-    """One row a (class, ablated, ablated_units): balanced_accuracy*, accuracy_change*, less_random* (of 'leading'),
-    recall, false_positives."""
+    """One row a (class, ablated, ablated_units): balanced_accuracy*, accuracy_change*, random_difference* (of
+    'leading'), recall, false_positives."""
     class_units: pd.DataFrame
     """One row a (class, unit), ordered by class and class_rank: accuracy_lost, certainty_lost, class_rank,
     held_out_lost*, matters."""

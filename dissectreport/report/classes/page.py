@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from dissectreport.analysis.classes.halves import SOLID
 from dissectreport.analysis.results.classes import AblatedUnits, Classes
 from dissectreport.report.causes.summary import point_of
 from dissectreport.report.classes.summary import (
@@ -117,6 +118,10 @@ class ClassesPage:
     rows: tuple[ClassRow, ...]
     classes: int
     """Classes of the network."""
+    most_images: bool
+    """Whether those with most images were studied."""
+    solid: int
+    """Images of a class in each half below which its figures are rough."""
     labelled: bool
     closed_form: bool
     images: int
@@ -138,8 +143,8 @@ class ClassesPage:
 
 MEANINGS: Mapping[str, str] = {
     AblatedUnits.LEADING: "the units that matter most to the class",
-    AblatedUnits.RANDOM: "random sets of as many other units, each close in mean activation to one of the leading "
-    "units; the mean, and the range of the sets",
+    AblatedUnits.RANDOM: "random sets of as many other units, each close in mean activation to one of those that "
+    "matter most; the mean, and the range of the sets",
     AblatedUnits.LEAST: "as many units that matter least to the class",
     AblatedUnits.OTHERS: "all units but those that matter most",
 }
@@ -166,6 +171,8 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
         leading=classes.leading,
         rows=tuple(_row(site, frame, classes, one) for one in every),
         classes=len(classes.names),
+        most_images=classes.most_images,
+        solid=SOLID,
         labelled=classes.labelled,
         closed_form=classes.closed_form,
         images=classes.images,
@@ -206,7 +213,8 @@ def _row(site: Site, frame: Frame, classes: Classes, one: StudiedClass) -> Class
         chart=accuracy_curves(
             f"curve-{one.number}",
             words,
-            "With the leading, random and least units ablated, and with all others ablated; 0.5 is chance.",
+            "Without the units that matter most, random units and those that matter least, and with only those that "
+            "matter most; 0.5 is chance.",
             one.curves,
         ),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dissectreport.analysis.classes.halves import SOLID
 from dissectreport.analysis.results.classes import COLUMNS, AblatedUnits, Classes
 from dissectreport.analysis.results.dissection import Layer
 from dissectreport.report.causes.summary import point_of
@@ -29,7 +30,7 @@ class Ablation:
     units: int
     accuracy: Point
     change: Point
-    less_random: Point
+    random_difference: Point
     """How much more it changes than with random sets; NaN for others than the leading units."""
     recall: float
     false_positives: float
@@ -68,13 +69,18 @@ class StudiedClass:
         return tuple(curve for curve in curves if curve.units)
 
     @property
+    def has_few_images(self) -> bool:
+        """Whether its ranks and intervals are rough."""
+        return min(self.images, self.selection) < SOLID
+
+    @property
     def anchor(self) -> str:
         """The place of its section on the page of classes."""
         return f"class-{self.number}"
 
 
 def studied_classes(classes: Classes) -> tuple[StudiedClass, ...]:
-    """Every class that was studied, those with most images first."""
+    """Every class that was studied, in the order of the tables."""
     return tuple(_studied(classes, row) for row in rows_of(classes.classes.rename(columns={"class": "name"})))
 
 
@@ -100,7 +106,7 @@ def _ablation(row: Any) -> Ablation:
         units=int(row.ablated_units),
         accuracy=point_of(row, "balanced_accuracy"),
         change=point_of(row, "accuracy_change"),
-        less_random=point_of(row, "less_random"),
+        random_difference=point_of(row, "random_difference"),
         recall=float(row.recall),
         false_positives=float(row.false_positives),
     )

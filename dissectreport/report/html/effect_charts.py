@@ -33,7 +33,9 @@ _WORDS: Mapping[str, str] = {
     Ranking.GREEDY: "greedy",
     Ranking.IOU: "IoU",
     Ranking.RANDOM: "random",
-    AblatedUnits.OTHERS: "all but the leading",
+    AblatedUnits.LEADING: "most important",
+    AblatedUnits.LEAST: "least important",
+    AblatedUnits.OTHERS: "all others",
 }
 
 

@@ -9,7 +9,7 @@ from dissectreport.analysis.results.replication import MEASURES, RULES, ClaimKin
 from dissectreport.report.common.model import Site, rows_of
 from dissectreport.report.html.charts import Point
 from dissectreport.report.html.frame import Frame
-from dissectreport.review.preferences import wilson
+from dissectreport.stats.shares import wilson
 
 SHOWN = 200
 """Claims of a kind that the page lists; the download has all."""
