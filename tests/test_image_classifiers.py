@@ -235,6 +235,61 @@ def test_counters_of_batch_norm_may_be_there_or_not(tmp_path: Path, photographs:
     assert torch.equal(first, opened(weights | counters, tmp_path, photographs).logits(torch.zeros(1, 3, 224, 224)))
 
 
+def test_a_vgg_may_have_the_names_of_caffe(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(NETWORKS["VGG-16"][0])
+    stages = [
+        f"features.conv{stage}_{at}" for stage, count in enumerate((2, 2, 3, 3, 3), 1) for at in range(1, count + 1)
+    ]
+    layers = [*stages, "classifier.fc6", "classifier.fc7", "classifier.fc8a"]
+    kinds = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+    model = opened(dict(zip(kinds, weights.values(), strict=True)), tmp_path, photographs)
+    with torch.no_grad():
+        images = model.latents(1, 0, 1)
+        assert torch.allclose(model.logits(images), vgg(weights, model.normalised(images), False), atol=1e-3)
+    assert model.default_layers[-1] == "features.28"
+
+
+def test_the_stride_of_a_wide_resnet_is_told_by_the_name_of_the_file_or_by_a_description(
+    tmp_path: Path, photographs: Path
+) -> None:
+    weights = random_weights(NETWORKS["ResNet-18"][0])
+    opened(weights, tmp_path, photographs)
+    torch.save(weights, tmp_path / "wideresnet18_places365.pth.tar")
+    folder = str(photographs).replace("/", "%2F")
+    images = f'images = {{ folder = "{photographs}", size = [224, 224] }}\n'
+    text = f'family = "resnet"\nweights = "net.pth"\nsegmenter = "colour"\n{images}'
+    sides = {}
+    for name, stride in (("wide", "last_stride = 1\n"), ("usual", "")):
+        (tmp_path / f"{name}.toml").write_text(stride + text)
+        sides[name] = last_side(plugins.generator(str(tmp_path / f"{name}.toml")))
+    sides["named"] = last_side(plugins.generator(f"{tmp_path / 'wideresnet18_places365.pth.tar'}:images={folder}"))
+    assert sides == {"wide": 14, "usual": 7, "named": 14}
+    (tmp_path / "wide.toml").write_text("last_stride = 3\n" + text)
+    with pytest.raises(BadOption, match="last_stride is 3; the stride of a ResNet's layer4 is 2, or 1"):
+        plugins.generator(str(tmp_path / "wide.toml"))
+    (tmp_path / "wide.toml").write_text("last_stride = 1\n" + text.replace("resnet", "vgg16"))
+    with pytest.raises(BadOption, match="last_stride belongs to the family resnet"):
+        plugins.generator(str(tmp_path / "wide.toml"))
+
+
+def last_side(model: object) -> int:
+    """The height of the last map."""
+    assert isinstance(model, ClassifierModel)
+    shapes: list[int] = []
+    model.module.get_submodule("layer4").register_forward_hook(lambda _, __, maps: shapes.append(maps.shape[-1]))
+    with torch.no_grad():
+        model.logits(torch.zeros(1, 3, 224, 224))
+    return shapes[0]
+
+
+def test_a_resnet_of_places365_says_which_stride_is_assumed(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(NETWORKS["ResNet-18"][0])
+    weights |= {"fc.weight": torch.zeros(365, weights["fc.weight"].shape[1]), "fc.bias": torch.zeros(365)}
+    assert "stride 2 in layer4, which tensors do not show" in str(
+        opened(weights, tmp_path, photographs).facts["recognised"]
+    )
+
+
 def test_a_missing_tensor_is_named(tmp_path: Path, photographs: Path) -> None:
     weights = random_weights(NETWORKS["ResNet-18"][0])
     del weights["layer3.1.conv2.weight"]

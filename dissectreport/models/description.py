@@ -34,7 +34,8 @@ from dissectreport.errors import BadOption, DissectReportError, ModelError, Unkn
 from dissectreport.files import sha256
 from dissectreport.models.classifier import ClassesGiven, as_classifier, given_names
 from dissectreport.models.families.base import FamilyNetwork, Sampling
-from dissectreport.models.families.recognition import FAMILIES, OpenedNetwork, find, open_found
+from dissectreport.models.families.image_classifier import LAST_STRIDE
+from dissectreport.models.families.recognition import FAMILIES, Found, OpenedNetwork, find, open_found
 from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel, RedrawingModel
 from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs, Noise
@@ -64,6 +65,7 @@ KEYS = {
     "cutoff": "the number of layers that psi truncates; by default all",
     "label": "the classes of a family that are drawn; by default all",
     "noise": "the noise of a StyleGAN2: const (a fixed pattern) or none",
+    "last_stride": "the stride of layer4 in a ResNet: 2, or 1 for wideresnet18 of Places365",
     "latent": "its one latent: 128, [128], or { shape = …, distribution = … }",
     "inputs": "a list of all arguments, if there is more than one latent",
     "output": "{ take = …, range = [black, white], channels = [red, green, blue] }",
@@ -188,6 +190,8 @@ def read_description(path: Path) -> Description:
     for key in SAMPLING_KEYS:
         if key in content and not family:
             raise description.problem(f"{key} belongs to a family; describe what the network takes in inputs instead")
+    if LAST_STRIDE in content and family != "resnet":
+        raise description.problem(f"{LAST_STRIDE} belongs to the family resnet; leave it out")
     return description
 
 
@@ -288,7 +292,7 @@ class NetworkBuilder:
         file = open_model_file(weights.path, weights.sha256, self._remedy(weights))
         place = Place(description.text("part"), description.text("prefix"))
         found = find(file, place, family, description.names("ignore"))
-        return open_found(found, sampling_of(description))
+        return open_found(with_stride(found, description), sampling_of(description))
 
     @property
     def reinitialise(self) -> Callable[[int], nn.Module] | None:
@@ -495,6 +499,14 @@ def described_layers(description: Description, modules: Sequence[ModuleTrace]) -
 def recognised_facts(known: OpenedNetwork | None) -> dict[str, Any]:
     """What a recognised network says about itself; nothing for other networks."""
     return {} if known is None else {"recognised": known.line, "sampling": known.sampling}
+
+
+def with_stride(found: Found, description: Description) -> Found:
+    """A network with the stride that a description gives, which no tensor shows; unchanged where it gives none."""
+    if LAST_STRIDE not in description.content:
+        return found
+    settings = {**found.network.settings, LAST_STRIDE: description.content[LAST_STRIDE]}
+    return replace(found, network=replace(found.network, settings=settings))
 
 
 def sampling_of(description: Description) -> Sampling:

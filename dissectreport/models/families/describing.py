@@ -59,10 +59,13 @@ def _complete(path: Path, found: Found) -> str:
 
 
 def _settings(found: Found, opened: OpenedNetwork) -> Iterable[str]:
-    """The settings of a family, as comments; those of an autoencoder name its photographs."""
+    """The settings of a family, as comments; those of an autoencoder or classifier name its photographs."""
     if opened.inputs is None:
         side = opened.resolution
-        yield f'images = {{ folder = "photos", size = [{side}, {side}] }}   # the photographs that it redraws'
+        does = "classifies" if opened.classifies else "redraws"
+        yield f'images = {{ folder = "photos", size = [{side}, {side}] }}   # the photographs that it {does}'
+        if found.family.name == "resnet":
+            yield "# last_stride = 1   # stride of layer4, for wideresnet18 of Places365; no tensor shows it"
         return
     if found.family.name not in UNTRUNCATED:
         yield "# psi = 0.7        # truncation: 1 for none, towards 0 for typical images"

@@ -1,4 +1,4 @@
-"""Classifiers of photographs by the tensor names of torchvision and Places365: ResNet, VGG-16 and AlexNet.
+"""Classifiers of photographs by the tensor names of torchvision and Places365: ResNet, VGG-16, AlexNet.
 
 network = resnet_from_tensors(NetworkTensors(torch.load("resnet18.pth", weights_only=True)), Sampling())
 network(images)                                 # (n, classes) scores of (n, 3, 224, 224) normalised photographs
@@ -9,7 +9,7 @@ He et al. 2016 (arXiv 1512.03385), Simonyan and Zisserman 2015 (arXiv 1409.1556)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import sqrt
 
 import torch
@@ -23,6 +23,12 @@ from dissectreport.models.families.base import DEFAULT_SAMPLING, FamilyNetwork, 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue in [0, 1], by which photographs are normalised."""
 RESNET_MARK, LAST_MARK = "layer1.0.bn1.weight", "classifier.6.weight"
+CAFFE_MARK = "classifier.fc8a.weight"
+"""Of the VGG-16 of Bau et al. (2020), whose layers have the names of Caffe."""
+LAST_STRIDE = "last_stride"
+"""The setting that is the stride of a ResNet's layer4, which no tensor shows: 2, or 1 in Places365's wide ResNet-18."""
+PLACES = 365
+"""Classes of Places365."""
 RESNETS: Mapping[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "ResNet-18",
     (False, (3, 4, 6, 3)): "ResNet-34",
@@ -33,6 +39,9 @@ RESNETS: Mapping[tuple[bool, tuple[int, ...]], str] = {
 """By whether blocks have a bottleneck, and their number at each resolution."""
 VGG_16 = (2, 2, 3, 3, 3)
 """Convolutions of VGG-16 at each resolution; each resolution ends with a maximum over 2 x 2 pixels."""
+
+
+_VGG_LINEAR = ("classifier.0", "classifier.3", "classifier.6")
 
 
 class ImageClassifier(FamilyNetwork):
@@ -78,9 +87,10 @@ class ResNet(ImageClassifier):
 
     title = "ResNet"
 
-    def __init__(self, tensors: Mapping[str, Tensor], sampling: Sampling) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], sampling: Sampling, last_stride: int = 2) -> None:
         super().__init__(sampling)
         self.classes = size_of(tensors, "fc.weight", 2)[0]
+        self.last_stride = last_stride
         self.bottleneck = "layer1.0.conv3.weight" in tensors
         self.blocks = tuple(len(_numbers(tensors, rf"layer{stage}\.(\d+)\.conv1\.weight")) for stage in range(1, 5))
         if not all(self.blocks):
@@ -89,8 +99,8 @@ class ResNet(ImageClassifier):
         self.bn1 = nn.BatchNorm2d(self.conv1.out_channels)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        for stage, count in enumerate(self.blocks, 1):
-            made = [ResidualBlock(tensors, f"layer{stage}.{at}", 1 + (stage > 1 and not at)) for at in range(count)]
+        for stage, (count, stride) in enumerate(zip(self.blocks, (1, 2, 2, last_stride), strict=True), 1):
+            made = [ResidualBlock(tensors, f"layer{stage}.{at}", 1 if at else stride) for at in range(count)]
             self.add_module(f"layer{stage}", nn.Sequential(*made))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flat = nn.Flatten()
@@ -100,7 +110,14 @@ class ResNet(ImageClassifier):
     @property
     def architecture(self) -> str:
         """ResNet-50, or ResNet with the number of its blocks."""
-        return RESNETS.get((self.bottleneck, self.blocks), f"ResNet of {', '.join(map(str, self.blocks))} blocks")
+        name = RESNETS.get((self.bottleneck, self.blocks), f"ResNet of {', '.join(map(str, self.blocks))} blocks")
+        return name if self.last_stride == 2 else f"{name} with stride {self.last_stride} in layer4"
+
+    def describe(self) -> str:
+        """One line; what may be the wide ResNet-18 of Places365 is said to be read as a usual one."""
+        may_be_wide = (self.architecture, self.classes) == ("ResNet-18", PLACES)
+        doubt = f"; stride 2 in layer4, which tensors do not show: {LAST_STRIDE} = 1 in a description for wideresnet18"
+        return super().describe() + (doubt if may_be_wide else "")
 
     @property
     def unit_layers(self) -> tuple[str, ...]:
@@ -267,6 +284,28 @@ def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
     return {int(match[1]) for name in tensors if (match := re.fullmatch(pattern, name))}
 
 
+def vgg_names() -> Iterator[tuple[str, str]]:
+    """The layers of a VGG-16 without batch norm by the names of Caffe, and by those of torchvision."""
+    at = 0
+    for stage, count in enumerate(VGG_16, 1):
+        for number in range(1, count + 1):
+            yield f"features.conv{stage}_{number}", f"features.{at}"
+            at += 2
+        at += 1
+    yield from zip(("classifier.fc6", "classifier.fc7", "classifier.fc8a"), _VGG_LINEAR, strict=True)
+
+
+def with_names_of_torchvision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a VGG-16, where its layers may have the names of Caffe.
+
+    >>> list(with_names_of_torchvision({"features.conv5_3.bias": torch.ones(1), "classifier.fc8a.bias": torch.ones(1)}))
+    ['features.28.bias', 'classifier.6.bias']
+    """
+    names = dict(vgg_names())
+    parts = ((name.rpartition("."), value) for name, value in tensors.items())
+    return {f"{names.get(layer, layer)}{dot}{kind}": value for (layer, dot, kind), value in parts}
+
+
 def is_vgg(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the first convolution is that of a VGG."""
     first = tensors.get("features.0.weight")
@@ -286,7 +325,10 @@ def is_resnet(tensors: Mapping[str, Tensor]) -> bool:
 
 def resnet_from_tensors(network: NetworkTensors, sampling: Sampling) -> ResNet:
     """The ResNet of these tensors; a WeightsError names the first that does not fit."""
-    return ResNet(network.tensors, sampling)
+    stride = network.settings.get(LAST_STRIDE, 2)
+    if stride not in (1, 2):
+        raise BadOption(f"{LAST_STRIDE} is {stride!r}; the stride of a ResNet's layer4 is 2, or 1 in wideresnet18")
+    return ResNet(network.tensors, sampling, stride)
 
 
 def vgg_from_tensors(network: NetworkTensors, sampling: Sampling) -> VGG16:

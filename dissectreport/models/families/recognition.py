@@ -60,6 +60,8 @@ SMALL = 5
 NEAR = 0.3
 """Share of names that must fit a family for it to be called near."""
 ANYWHERE = Place("", "")
+WIDE = re.compile(r"wideresnet\d+_places365", re.IGNORECASE)
+"""Names of files with a ResNet whose last resolution has stride 1, which its tensors do not show."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +183,14 @@ FAMILIES: Mapping[str, Family] = {
         Family(
             "vgg16",
             image_classifier.VGG16.title,
-            (image_classifier.LAST_MARK,),
+            (image_classifier.LAST_MARK, image_classifier.CAFFE_MARK),
             re.compile(
-                r"features\.\d+\.(weight|bias|running_mean|running_var|num_batches_tracked)|classifier\.[036]\.\w+"
+                r"features\.\d+\.(weight|bias|running_mean|running_var|num_batches_tracked)|classifier\.[036]\.\w+|"
+                r"(features\.conv\d_\d|classifier\.(fc6|fc7|fc8a))\.(weight|bias)"
             ),
             image_classifier.vgg_from_tensors,
             image_classifier.is_vgg,
+            renamed=image_classifier.with_names_of_torchvision,
         ),
         Family(
             "alexnet",
@@ -369,7 +373,8 @@ def _beside(file: ModelFile) -> dict[str, Any]:
     """What files say about a network outside of its own table."""
     average = file.content.get(stylegan2_rosinality.AVERAGE)
     config = {biggan_deep.CONFIG: file.config} if file.config else {}
-    return {**({stylegan2_rosinality.AVERAGE: average} if isinstance(average, Tensor) else {}), **config}
+    wide = {image_classifier.LAST_STRIDE: 1} if WIDE.search(file.path.name) else {}
+    return {**({stylegan2_rosinality.AVERAGE: average} if isinstance(average, Tensor) else {}), **config, **wide}
 
 
 def tables_of(file: ModelFile) -> Iterator[TensorTable]:
