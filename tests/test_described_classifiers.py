@@ -310,6 +310,11 @@ def test_the_last_layer_is_studied(place: Path) -> None:
     assert prepare(options(place, interventions=False)).classes is None
 
 
+def test_a_quick_run_reads_all_images_of_a_small_folder(place: Path) -> None:
+    described(place)
+    assert prepare(options(place, quick=True)).samples == 24
+
+
 def test_unknown_classes_and_layers_are_refused(place: Path) -> None:
     described(place)
     with pytest.raises(UnknownName, match=r"no class of mine 'rad'; did you mean red\?"):

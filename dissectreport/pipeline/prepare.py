@@ -152,10 +152,13 @@ def with_quick_defaults(options: Options, rule: Rule, generator: Generator) -> O
     """The options of a quick run: few images and pixels, the first, middle and last layer."""
     if not options.quick:
         return options
-    layers = generator.default_layers
+    from dissectreport.models.base import max_samples
+
+    layers, most = generator.default_layers, max_samples(generator)
+    samples = QUICK_SAMPLES if most is None else min(QUICK_SAMPLES, most)
     return replace(
         options,
-        samples=QUICK_SAMPLES if options.samples is None else options.samples,
+        samples=samples if options.samples is None else options.samples,
         layers=options.layers or tuple(dict.fromkeys((layers[0], middle(layers), layers[-1]))),
         grid=options.grid or (0 if rule.is_published else QUICK_GRID),
         pilot=QUICK_PILOT,
