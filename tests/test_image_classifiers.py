@@ -264,9 +264,10 @@ def test_the_stride_of_a_wide_resnet_is_told_by_the_name_of_the_file_or_by_a_des
         sides[name] = last_side(plugins.generator(str(tmp_path / f"{name}.toml")))
     sides["named"] = last_side(plugins.generator(f"{tmp_path / 'wideresnet18_places365.pth.tar'}:images={folder}"))
     assert sides == {"wide": 14, "usual": 7, "named": 14}
-    (tmp_path / "wide.toml").write_text("last_stride = 3\n" + text)
-    with pytest.raises(BadOption, match="last_stride is 3; the stride of a ResNet's layer4 is 2, or 1"):
-        plugins.generator(str(tmp_path / "wide.toml"))
+    for wrong in ("3", "1.0", "[1]"):
+        (tmp_path / "wide.toml").write_text(f"last_stride = {wrong}\n" + text)
+        with pytest.raises(BadOption, match="; the stride of a ResNet's layer4 is 2, or 1"):
+            plugins.generator(str(tmp_path / "wide.toml"))
     (tmp_path / "wide.toml").write_text("last_stride = 1\n" + text.replace("resnet", "vgg16"))
     with pytest.raises(BadOption, match="last_stride belongs to the family resnet"):
         plugins.generator(str(tmp_path / "wide.toml"))

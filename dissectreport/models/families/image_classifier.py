@@ -326,7 +326,7 @@ def is_resnet(tensors: Mapping[str, Tensor]) -> bool:
 def resnet_from_tensors(network: NetworkTensors, sampling: Sampling) -> ResNet:
     """The ResNet of these tensors; a WeightsError names the first that does not fit."""
     stride = network.settings.get(LAST_STRIDE, 2)
-    if stride not in (1, 2):
+    if type(stride) is not int or stride not in (1, 2):
         raise BadOption(f"{LAST_STRIDE} is {stride!r}; the stride of a ResNet's layer4 is 2, or 1 in wideresnet18")
     return ResNet(network.tensors, sampling, stride)
 
