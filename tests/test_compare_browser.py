@@ -328,7 +328,8 @@ def test_many_models_are_searched_sorted_and_chosen(chromium: Browser, many: Pat
         assert "#m=two/" in page.url and "&m=three/" in page.url
         page.click("header .brand")
         page.click("#models-table th a >> text=three")
-        page.click("nav >> text=compare")
+        page.click(".top summary >> text=more")
+        page.click(".top nav >> text=compare")
         ready(page)
         assert page.url.split("#")[1].startswith("m=three/")
 

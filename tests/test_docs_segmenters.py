@@ -28,7 +28,7 @@ def commands() -> list[list[str]]:
 
 def names() -> list[str]:
     """The segmenters that the pages name in commands."""
-    return [words[words.index("--segmenter") + 1] for words in commands()]
+    return [words[words.index("--segmenter") + 1] for words in commands() if "--segmenter" in words]
 
 
 @pytest.fixture

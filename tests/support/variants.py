@@ -67,7 +67,8 @@ def as_published_run(rule: str, dissection: Dissection) -> Dissection:
     layers = []
     for layer in dissection.layers:
         table = layer.table.assign(beats_chance=layer.table["interpretable"] & (layer.table["corrected_iou"] > 0.3))
-        layers.append(replace(layer, table=table, curves=replace(layer.curves, low=None, high=None)))
+        table = table.drop(columns=[name for name in table.columns if name.startswith("formula")])
+        layers.append(replace(layer, table=table, formulas=None, curves=replace(layer.curves, low=None, high=None)))
     concepts = dissection.concepts.assign(tested=dissection.concepts["concept"] != "sun")
     return replace(dissection, provenance=facts, layers=tuple(layers), concepts=concepts)
 
