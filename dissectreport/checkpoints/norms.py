@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from dissectreport.checkpoints.names import common_name
@@ -18,6 +17,8 @@ from dissectreport.checkpoints.names import common_name
 NORMED = ("_orig", "_g")
 """Ends of the names of tensors that a norm turns into a weight."""
 HELPERS = ("_u", "_v")
+CLEARLY = 1.2
+"""How many times as large the spectral norm of the other order must be."""
 
 
 def plain_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,8 +65,11 @@ def _weight_norm(size: Tensor, direction: Tensor) -> Tensor | None:
 def _spectral_norm(weight: Tensor, u: Tensor, v: Tensor) -> Tensor | None:
     """The weight by its largest singular value, as the stored vectors give it.
 
-    Transposed convolutions have their outputs second; where both orders fit, the vectors belong to the larger value.
+    Transposed convolutions have their outputs second. Where both orders fit, it is taken for one of them only if the
+    value is then clearly larger: vectors that were not made for an order give a small value.
     """
     orders = [weight.flatten(1)] + ([weight.transpose(0, 1).flatten(1)] if weight.ndim > 2 else [])
     values = [u @ rows @ v for rows in orders if (len(u), len(v)) == tuple(rows.shape)]
-    return weight / torch.stack(values).amax() if values else None
+    if not values:
+        return None
+    return weight / (values[-1] if values[-1] > CLEARLY * values[0] else values[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
+from dissectreport.analysis.results import formulas
 from dissectreport.analysis.results.dissection import COLUMNS, BestUnits, Provenance
 from dissectreport.report.html.numbers import count, interval, listing, p_value, plural, share, signed
 from dissectreport.run.rules import RuleName
@@ -59,8 +60,8 @@ class Wording:
         return self.agrees.format(concept=concept) + (self.beats if beats_chance else self.fails)
 
     def dictionary(self) -> Mapping[str, str]:
-        """What every column means under this rule."""
-        return {**COLUMNS, **self.columns}
+        """What every column means under this rule; those without words are not there."""
+        return {name: words for name, words in {**COLUMNS, **self.columns}.items() if words}
 
     def filled(self, **numbers: object) -> Wording:
         """The same with numbers in the place of their names; what only a unit knows stays open."""
@@ -101,6 +102,7 @@ CORRECTED = Wording(
 )
 
 _ALL = {
+    **dict.fromkeys(formulas.COLUMNS, ""),
     "iou": "intersection over union of the unit's on-pixels and the concept's pixels, on all samples",
     "interpretable": "whether the rule's own cut-offs call the unit interpretable, whatever the chance level",
     "position_only": "position-only baseline: IoU of the best mask that ignores the image, chosen and scored on all "
