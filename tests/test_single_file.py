@@ -66,7 +66,7 @@ def test_its_pages_are_reached_by_the_address_and_the_back_button(chromium: Brow
         assert shown(page) == ["layer2"] and page.url.endswith("#layer2:")
         assert page.locator(".top nav a[aria-current=page]").all_text_contents() == ["layer2"]
         page.click(".top nav a:text-is('causal effects')")
-        page.locator(".leaf:not([hidden]) th[scope=row] a").first.click()
+        page.locator(".leaf:not([hidden]) a[href^='#concepts:'] >> visible=true").first.click()
         assert "#concepts:" in page.url
         page.go_back()
         page.go_back()
