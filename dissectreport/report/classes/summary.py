@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -117,14 +118,23 @@ def few(classes: Classes) -> int:
     return max((size for size in classes.sizes if size <= classes.leading), default=min(classes.sizes, default=0))
 
 
-def strongest(classes: Classes, every: Sequence[StudiedClass]) -> StudiedClass:
-    """The class that loses most accuracy without its few leading units."""
+def strongest(classes: Classes, every: Sequence[StudiedClass]) -> tuple[StudiedClass, int]:
+    """The class that loses most accuracy without its leading units, and how many of these: few, or where few do
+    nothing, the fewest without which a class loses `NOTABLE`."""
 
-    def change(one: StudiedClass) -> float:
-        ablation = one.ablation(AblatedUnits.LEADING, few(classes))
+    def change(one: StudiedClass, size: int) -> float:
+        ablation = one.ablation(AblatedUnits.LEADING, size)
         return 0.0 if ablation is None else ablation.change.value
 
-    return min(every, key=change)
+    for size in sorted(one for one in classes.sizes if one >= few(classes)):
+        found = min(every, key=partial(change, size=size))
+        if change(found, size) <= -NOTABLE:
+            return found, size
+    return min(every, key=partial(change, size=few(classes))), few(classes)
+
+
+NOTABLE = 0.05
+"""A change of balanced accuracy with which a page can begin."""
 
 
 def answer(site: Site, classes: Classes, every: Sequence[StudiedClass]) -> str:
@@ -136,7 +146,7 @@ def answer(site: Site, classes: Classes, every: Sequence[StudiedClass]) -> str:
         else f"The images have no labels, so that the predictions of {name} itself are the truth: accuracy here is its "
         "agreement with itself, and 100% without any edit."
     )
-    one, size = strongest(classes, every), few(classes)
+    one, size = strongest(classes, every)
     gone, kept, random = (
         one.ablation(kind, size) for kind in (AblatedUnits.LEADING, AblatedUnits.OTHERS, AblatedUnits.RANDOM)
     )
@@ -145,7 +155,8 @@ def answer(site: Site, classes: Classes, every: Sequence[StudiedClass]) -> str:
     units = f"the {size} units" if size > 1 else "the unit"
     matter = "matter" if size > 1 else "matters"
     words = f"Without {units} of {classes.layer} that {matter} most to {one.name}, the balanced accuracy of this class"
-    words += f" falls from {share(one.accuracy.value)} to {share(gone.accuracy.value)}"
+    before, after = share(one.accuracy.value), share(gone.accuracy.value)
+    words += f" stays {after}" if before == after else f" changes from {before} to {after}"
     words += f"; without as many random units it is {share(random.accuracy.value)}" if random is not None else ""
     words += f", and with only these left {share(kept.accuracy.value)}" if kept is not None else ""
     return f"{first} {words}."
