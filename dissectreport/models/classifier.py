@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dissectreport.checkpoints import reporting
 from dissectreport.errors import BadOption, ModelError, answered, counted
+from dissectreport.models.base import Generator
 from dissectreport.models.class_labels import (
     checked_names,
     folder_classes,
@@ -93,6 +94,13 @@ class ScoringNetwork:
     def __call__(self, z: Tensor) -> Tensor:
         """(n, 3, h, w) images in [-1, 1] -> (n, classes) scores."""
         return self.classifier.logits(z)
+
+
+def classifier_of(model: Generator) -> ClassifierModel:
+    """The model as a classifier; a ModelError for any other."""
+    if not isinstance(model, ClassifierModel):
+        raise ModelError(f"{model.name} gives no scores of classes; only a classifier has classes")
+    return model
 
 
 def scores_of(returned: object, take: str | int | None = None) -> Tensor:

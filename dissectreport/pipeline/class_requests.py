@@ -37,6 +37,8 @@ def resolve_classes(
             option = "--classes" if options.classes else "--class-layer"
             raise BadOption(f"{option} belongs to a classifier, and {generator.name} gives no scores of classes")
         return None
+    from dissectreport.models.classifier import classifier_of
+
     layer, names = options.class_layer or layers[-1], classifier_of(generator).classes
     if layer not in layers:
         raise UnknownName.of("measured layer", layer, layers)
@@ -75,12 +77,3 @@ def is_classifier(generator: Generator) -> bool:
     from dissectreport.models.classifier import ClassifierModel
 
     return isinstance(generator, ClassifierModel)
-
-
-def classifier_of(generator: Generator) -> ClassifierModel:
-    """The model as a classifier; a ModelError for any other."""
-    from dissectreport.models.classifier import ClassifierModel
-
-    if not isinstance(generator, ClassifierModel):
-        raise ModelError(f"{generator.name} gives no scores of classes; only a classifier has classes")
-    return generator

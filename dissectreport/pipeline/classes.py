@@ -12,12 +12,8 @@ from dissectreport.analysis.classes.accuracy import balanced_accuracy
 from dissectreport.analysis.classes.halves import is_selection, truth_of
 from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import BadOption, ModelError
-from dissectreport.pipeline.class_requests import (
-    ClassRequest,
-    classes_required,
-    classes_to_study,
-    classifier_of,
-)
+from dissectreport.models.classifier import classifier_of
+from dissectreport.pipeline.class_requests import ClassRequest, classes_required, classes_to_study
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.random_sets import matched_sets
@@ -40,9 +36,11 @@ def with_known_classes(job: Job, reporter: Reporter) -> Job:
     Raises that as an error if an option asks for classes.
     """
     request = job.classes
-    if request is None or not classifier_of(job.generator).labels:
+    if request is None:
         return job
     classifier = classifier_of(job.generator)
+    if not classifier.labels:
+        return job
     try:
         classes_to_study(classifier, request, classifier.truth(job.plan.seed, 0, images_of(job, request)))
     except (BadOption, ModelError) as error:

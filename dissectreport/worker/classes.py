@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dissectreport.errors import ModelError
-from dissectreport.models.classifier import UNKNOWN, ClassifierModel
+from dissectreport.models.classifier import UNKNOWN, ClassifierModel, classifier_of
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
 from dissectreport.networks.hooks import check_finite
 from dissectreport.records.classes import LinearHead
@@ -42,10 +41,7 @@ class ClassifiedLayer:
     @property
     def classifier(self) -> ClassifierModel:
         """The classifier; a ModelError for any other model."""
-        model = self.networks.generator
-        if not isinstance(model, ClassifierModel):
-            raise ModelError(f"{model.name!r} gives no scores of classes; only a classifier has classes")
-        return model
+        return classifier_of(self.networks.generator)
 
     def open(self, z: Tensor) -> Prefix:
         """The network run up to the layer on images."""

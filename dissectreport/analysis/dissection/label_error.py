@@ -1,4 +1,4 @@
-"""How far the segmenter's own error may move an IoU, told apart from sampling error.
+"""How far the segmenter's own error may move an IoU; sampling error is a separate figure.
 
 An IoU is measured with the segmenter's labels. Where it is known how often they are right (precision p) and how much
 of the concept they cover (recall r), the IoU with the concept itself lies in a range. Of m labelled pixels, m p are
