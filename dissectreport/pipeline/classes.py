@@ -25,7 +25,7 @@ from dissectreport.run.engine import Workers
 from dissectreport.run.plan import ClassKey
 from dissectreport.run.shards import BATCH, SHARD, shards
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.predictions import ClassScores, Predictions
+from dissectreport.stats.predictions import ClassScores, Predictions, log_probabilities
 
 Bools = NDArray[np.bool_]
 
@@ -178,19 +178,13 @@ def importances(
     """
     logits, own = scores.logits[selected], truth[selected]
     before = logits.argmax(1)[:, None]
-    gone = log_probabilities(logits, own)[:, None] - alone.certainty
+    gone = log_probabilities(logits[:, None], own) - alone.certainty
     shape = (classes, alone.predicted.shape[1])
     drop, lost = np.full(shape, np.nan), np.full(shape, np.nan)
     for number in np.unique(own).tolist():
         drop[number] = balanced_accuracy(own, before, number) - balanced_accuracy(own, alone.predicted, number)
         lost[number] = gone[own == number].mean(0)
     return drop, lost
-
-
-def log_probabilities(logits: NDArray[np.float32], truth: Ints) -> Floats:
-    """(n, classes) scores -> (n,) logarithm of the probability of each image's class."""
-    beyond = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    return np.asarray(beyond[np.arange(len(truth)), truth] - np.log(np.exp(beyond).sum(1)))
 
 
 def attack_targets(scores: ClassScores, plan: ClassPlan, most: int, seed: int) -> tuple[list[int], list[int]]:

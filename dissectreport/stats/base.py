@@ -50,7 +50,7 @@ class Counts:
         return cls(**{name: value if value.ndim else int(value) for name, value in values.items()})
 
 
-def by_sample(one: Counts, other: Counts) -> dict[str, NDArray[Any]]:
+def by_sample(one: object, other: object) -> dict[str, NDArray[Any]]:
     """The rows of both, by name, in order of their sample numbers, which are the first field."""
     rows = {name: np.concatenate([mine, getattr(other, name)]) for name, mine in vars(one).items()}
     order = np.argsort(next(iter(rows.values())), kind="stable")

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.stats.base import Arrays, Ints, same_shape
+from dissectreport.stats.base import Arrays, Floats, Ints, by_sample, same_shape
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,10 @@ class _BySample:
 
     def merge(self, other: Self) -> Self:
         """The rows of both; refused when they are of different lengths."""
-        rows: dict[str, Any] = {}
         for name, mine in vars(self).items():
-            theirs = getattr(other, name)
-            same_shape(f"{type(self).__name__}.{name}", mine[:0], theirs[:0])
-            rows[name] = np.concatenate([mine, theirs])
-        order = np.argsort(rows["samples"], kind="stable")
-        ordered: dict[str, Any] = {name: values[order] for name, values in rows.items()}
-        return type(self)(**ordered)
+            same_shape(f"{type(self).__name__}.{name}", mine[:0], getattr(other, name)[:0])
+        rows: dict[str, Any] = by_sample(self, other)
+        return type(self)(**rows)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The rows as arrays."""
@@ -84,3 +80,15 @@ class Attacks(_BySample):
     """(n, modes) length of each change, in pixel values of 0 to 1."""
     peaks: NDArray[np.float32]
     """(n, modes, units) peak activation after the change minus that before."""
+
+
+def known_truth(truth: Ints, logits: NDArray[Any]) -> Ints:
+    """(n,) the class of each image: its label, or what the network predicts where there is none (below 0)."""
+    return np.where(truth < 0, logits.argmax(1), truth)
+
+
+def log_probabilities(scores: NDArray[Any], truth: Ints) -> Floats:
+    """(n, k, classes) scores -> (n, k) logarithm of the probability of each image's class."""
+    beyond = scores.astype(np.float64) - scores.max(2, keepdims=True)
+    own = np.take_along_axis(beyond, truth[:, None, None], 2)[:, :, 0]
+    return np.asarray(own - np.log(np.exp(beyond).sum(2)))

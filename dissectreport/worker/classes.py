@@ -11,15 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dissectreport.models.classifier import UNKNOWN, ClassifierModel, classifier_of
+from dissectreport.models.classifier import ClassifierModel, classifier_of
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
 from dissectreport.networks.hooks import check_finite
 from dissectreport.records.classes import LinearHead
 from dissectreport.records.interventions import Units
 from dissectreport.run.plan import ClassKey
 from dissectreport.run.shards import Shard
-from dissectreport.stats.base import Ints
-from dissectreport.stats.predictions import ClassScores, Predictions
+from dissectreport.stats.predictions import ClassScores, Predictions, known_truth, log_probabilities
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.observing import samples_of
 
@@ -107,10 +106,10 @@ def make_predictions(
         with torch.no_grad():
             logits = layer.scores(at, at.activations).cpu().numpy()
         truth = np.concatenate([layer.classifier.truth(key.seed, sample, 1) for sample in chosen])
-        truth = np.where(truth == UNKNOWN, logits.argmax(1), truth)
+        truth = known_truth(truth, logits)
         parts = list(_without(layer, at, logits, head, sets))
         predicted = np.concatenate([part.argmax(2) for part in parts], 1)
-        certainty = np.concatenate([log_probability(part, truth) for part in parts], 1)
+        certainty = np.concatenate([log_probabilities(part, truth) for part in parts], 1).astype(np.float32)
         return Predictions(np.asarray(chosen, np.int64), predicted.astype(np.int64), certainty)
 
     return work
@@ -135,14 +134,6 @@ def indicators(sets: Sequence[Units], units: int) -> NDArray[np.float32]:
     for row, members in zip(rows, sets, strict=True):
         row[list(members)] = 1
     return rows
-
-
-def log_probability(scores: NDArray[np.float64], truth: Ints) -> NDArray[np.float32]:
-    """(n, sets, classes) scores -> (n, sets) logarithm of the probability of each image's class."""
-    highest = scores.max(2, keepdims=True)
-    total = np.log(np.exp(scores - highest).sum(2)) + highest[:, :, 0]
-    own = np.take_along_axis(scores, truth[:, None, None], 2)[:, :, 0]
-    return np.asarray(own - total, np.float32)
 
 
 def find_head(source: Source, key: ClassKey) -> LinearHead:

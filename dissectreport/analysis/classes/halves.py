@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dissectreport.stats.base import Ints
-from dissectreport.stats.predictions import ClassScores
+from dissectreport.stats.predictions import ClassScores, known_truth
 
 FEWEST = 4
 """Fewest images of a class that is studied: two in each half."""
@@ -15,7 +15,7 @@ SOLID = 20
 
 def truth_of(scores: ClassScores) -> Ints:
     """(n,) the class of each image: its label, or what the network predicts where there is none."""
-    return np.where(scores.truth < 0, scores.logits.argmax(1), scores.truth)
+    return known_truth(scores.truth, scores.logits)
 
 
 def is_selection(truth: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
