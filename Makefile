@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks lint lint-web format-web types bench train-generator \
+.PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks findings lint lint-web format-web types bench train-generator \
 	train-in-stages train-segmenter train-classifier clean
 
 help:  ## list the targets
@@ -59,6 +59,9 @@ test-demo: $(VENV)/.ready-dev  ## build a whole site, download real networks, an
 
 real-networks: $(VENV)/.ready-dev  ## build the real networks of docs/real-networks.md, and write that page (downloads them)
 	$(BIN)/python tools/real_networks.py --build
+
+findings: $(VENV)/.ready-dev  ## build the embedded models that site/ lacks, and write docs/findings.md from the reports
+	$(BIN)/python tools/findings.py --build
 
 lint: $(VENV)/.ready-dev  ## Python: format and lint, by ruff
 	$(BIN)/ruff format --check .

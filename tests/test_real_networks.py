@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.support.dissections import example_dissection, with_interventions
+from tests.support.tools import load_tool
 
-
-def _load() -> ModuleType:
-    """tools/real_networks.py, which is no part of any package."""
-    spec = spec_from_file_location("real_networks", Path(__file__).parents[1] / "tools" / "real_networks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # Dataclasses look their module up.
-    spec.loader.exec_module(module)
-    return module
-
-
-real_networks = _load()
+real_networks = load_tool("real_networks")
 
 
 def test_the_page_has_the_units_and_what_ablating_them_removes() -> None:
