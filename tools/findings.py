@@ -180,7 +180,7 @@ def removal_section(main: Report) -> Iterator[str]:
         "The paper ablates 20 of 512 units of layer4 of its church generator; where the concept has the same name, its "
         "figure stands beside."
     )
-    best = dict(layer.tables["causes-concepts"][["concept", "best_ranking"]].itertuples(index=False))
+    best = layer.tables["causes-concepts"].set_index("concept")["best_ranking"]
     rows = layer.tables["causes-removal"]
     rows = rows[(rows["units"] == ABLATED_TOGETHER) & (rows["ranking"] == rows["concept"].map(best))]
     head = ("concept", "removed", "random units", "difference", "removed in the paper")
@@ -242,12 +242,12 @@ def context_section(main: Report) -> Iterator[str]:
         "units of each concept are inserted at one patch of the layer, in at least 30 images for each thing that "
         "stands there. Gained pixels of the concept, with the interval; in brackets as many random units."
     )
-    p = dict(layer.tables["causes-concepts"][["concept", "context_p"]].itertuples(index=False))
+    p = layer.tables["causes-concepts"].set_index("concept")["context_p"]
     for concept, group in rows.groupby("concept", sort=False):
         ordered = group.sort_values("gain", ascending=False).to_dict("records")
         cells = [f"{_ground(row)} {number(row, 'gain', 0)} ({rounded(row['random_gain'], 0)})" for row in ordered]
         yield f"**{concept}** (dependence on the ground: p = {p[concept]:.3g}): {'; '.join(cells)}."
-    dependent = sum(value < 0.05 for value in p.values())
+    dependent = int((p < 0.05).sum())
     accepted = refused_words(rows)
     yield f"Found here: what is gained depends on the ground for {dependent} of {len(p)} concepts. {accepted}"
 
