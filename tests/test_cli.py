@@ -299,7 +299,7 @@ def test_a_cache_is_cleared_of_its_oldest_runs_down_to_a_size(measured, tmp_path
     for path in (unfinished.folder, unfinished.facts_path):
         os.utime(path, (0, 0))
     cache = ["--cache", measured]
-    assert re.search(r"^ +0.0 MB of no finished run$", run("cache", "list", *cache).stdout, re.MULTILINE)
+    assert re.search(r"^ +0.0 MB of unfinished runs$", run("cache", "list", *cache).stdout, re.MULTILINE)
     size = files.size(tmp_path / "cache")
     assert clear(tmp_path / "cache", limit=size - 1) == size - files.size(tmp_path / "cache") > 0
     assert not unfinished.folder.exists() and list((tmp_path / "cache" / "records").iterdir())

@@ -71,7 +71,7 @@ def test_a_deleted_folder_is_one_line(tmp_path: Path) -> None:
     command = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} -m dissectreport layers planted"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("dissectreport: the current folder is gone") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("dissectreport: the current folder was deleted") and done.stderr.count("\n") == 1
 
 
 def test_a_tilde_in_the_cache_folder_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

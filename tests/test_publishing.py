@@ -78,7 +78,7 @@ def test_the_branch_holds_the_site_byte_for_byte_and_the_work_tree_is_left_alone
     Path("mine.txt").write_text("not to be published")
     result = run(made)
     assert result.exit_code == 0, result.output
-    assert "are the branch gh-pages of origin" in result.stdout and "http" not in result.stdout
+    assert "pushed to the branch gh-pages of origin" in result.stdout and "http" not in result.stdout
     assert published(bare, tmp_path) == written(made)
     assert [path.name for path in Path().iterdir() if path.name != ".git"] == ["mine.txt"]
 

@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Find out what the units of an image generator represent and cause, compared with chance, as a static web "
+    help="Find out what the units of an image generator represent and cause, and publish it as a static web "
     "site.\n\nExample: dissectreport build scenes_pgan --out site",
 )
 cache_app = typer.Typer(no_args_is_help=True, help="List, check or clear what was measured.")
@@ -85,8 +85,8 @@ def measure(
     shard: Annotated[
         str,
         typer.Option(
-            help="Count only one of several parts of the images, as 2/8; `dissectreport merge` joins them. 0/8 finds "
-            "thresholds, so that the parts need not.",
+            help="Measure only one of several parts of the images, such as 2/8; `dissectreport merge` merges them. "
+            "0/8 computes the thresholds first, so that the parts need not.",
             metavar="I/N",
             show_default="everything",
             rich_help_panel=MACHINE,
@@ -121,7 +121,7 @@ def merge(
 ) -> None:
     """Merge the parts of `measure --shard`.
 
-    Measures also what does not belong to a part: pictures, interventions and artifact units.
+    Also measures what does not belong to a part: pictures, interventions and artifact units.
     """
     with reporting(offline) as reporter:
         from dissectreport.pipeline.parts import merge
@@ -171,7 +171,7 @@ def compare(
         str,
         typer.Option(
             help="One layer for all, or one for each, separated by commas.",
-            show_default="the layer with most concepts of each",
+            show_default="of each model the layer with most concepts",
         ),
     ] = "",
     out: Annotated[Path, typer.Option(help="The site that contains the models.", metavar="FOLDER")] = Path("site"),
@@ -197,7 +197,7 @@ def status(
 ) -> None:
     """Show how far runs are.
 
-    Works on any machine that sees the cache, and needs neither torch nor the model.
+    Works on any machine that can read the cache, and needs neither torch nor the model.
     """
     with reporting():
         from dissectreport.pipeline import cache_tools
@@ -220,7 +220,7 @@ def intervene(
     ] = "",
     units: Annotated[str, typer.Option(help="Units, separated by commas.")] = "",
     mode: Annotated[
-        str, typer.Option(help="What is done: ablate (to zero) or insert (to a high activation).")
+        str, typer.Option(help="What to do: ablate (set to zero) or insert (set to a high activation).")
     ] = "ablate",
     at: Annotated[
         str, typer.Option(help="Where: everywhere, or row,column of the 8 x 8 patches, such as '3,4 3,5'.")
@@ -376,10 +376,10 @@ def invert(
     ] = "",
     offline: Offline = False,
 ) -> None:
-    """Find the latents that draw photos.
+    """Find the latents that are nearest to photos.
 
-    First a latent for each photo, then small residuals in two layers: what these must add, the generator cannot
-    draw. `build`, `edit` and `intervene` take the files with --photo.
+    Finds a latent for each photo, and then small residuals in two layers, which add what the generator cannot make.
+    `build`, `edit` and `intervene` take the files with --photo.
     """
     with reporting(offline) as reporter:
         from dissectreport.pipeline.invert import invert
@@ -393,7 +393,9 @@ def invert(
 @with_options
 def animate(
     options: Annotated[Options, Only("model", "rule", "cache", *SETTINGS)],
-    concept: Annotated[str, typer.Option(help="Studied concept.", show_default="the one of which most goes")] = "",
+    concept: Annotated[
+        str, typer.Option(help="Studied concept.", show_default="the one of which most is removed")
+    ] = "",
     units: Annotated[int, typer.Option(help="Units that are ablated, one by one.")] = 20,
     shown: Annotated[int, typer.Option(help="Images side by side, at most 6.")] = 3,
     out: Annotated[Path, typer.Option(help="WebP or GIF file.", metavar="FILE")] = Path("units-off.webp"),
@@ -437,8 +439,8 @@ def replicate(
 ) -> None:
     """Measure the claims of a run again.
 
-    The labels, causal sets, artifact units and repair of the newest run of a model are measured once more on fresh
-    latents, and with another segmenter or feature network where one is named. A page says which claims held.
+    The labels, causal sets, artifact units and repair of the newest run of a model are measured again on new
+    latents, and with another segmenter or feature network if you name one. A page says which claims replicate.
     """
     with reporting(offline) as reporter:
         from dissectreport.pipeline.render import render_run
@@ -468,7 +470,7 @@ def models() -> None:
     }
     _print(printing.model_lines(groups))
     typer.echo(f"downloads are kept in {plugins.downloads()}; --weights FILE reads any other file")
-    typer.echo("Some names take an argument, as words:dome,tower; + joins segmenters, as scenes+colour.")
+    typer.echo("Some names take an argument, such as words:dome,tower; + joins segmenters, such as scenes+colour.")
 
 
 @app.command()
@@ -495,7 +497,7 @@ def layers(
 def check(
     options: Annotated[Options, Only("model", "segmenter", "seed", "device", *SETTINGS)],
     samples: Annotated[
-        int, typer.Option(help="Also generate so many images, and name those that are not finite.", min=0)
+        int, typer.Option(help="Also generate this many images, and name those that are not finite.", min=0)
     ] = 0,
     offline: Offline = False,
 ) -> None:
@@ -520,7 +522,8 @@ def describe(
 ) -> None:
     """Describe a checkpoint in TOML.
 
-    It is complete if the family is recognised; otherwise it has what the file shows, and says what is missing.
+    The description is complete if the family is recognised; otherwise it contains what the file shows, and says what
+    is missing.
     """
     with reporting():
         from dissectreport.pipeline.describe import describe
@@ -591,9 +594,11 @@ def publish(
         github_pages.report_unlisted(site, reporter)
         count = github_pages.publish(site, target, message, history)
         reporter.close()
-        typer.echo(f"{counted(count, 'file')}, {size / 1e6:,.1f} MB, are the branch {branch} of {remote}")
+        typer.echo(f"{counted(count, 'file')}, {size / 1e6:,.1f} MB, pushed to the branch {branch} of {remote}")
         if target.address:
-            typer.echo(f"they will be at {target.address} once Settings > Pages of the repository names that branch")
+            typer.echo(
+                f"the site will be at {target.address} once Settings > Pages of the repository names that branch"
+            )
 
 
 @app.command()
@@ -636,11 +641,11 @@ def import_results(
     file: Annotated[Path, typer.Argument(help="A dissect.json of the original program, in its folder.")],
     name: Annotated[str, typer.Option(help="Name for the model.", show_default="the name of the folder")] = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace other results of that name, and other files in the way.")
+        bool, typer.Option("--replace", help="Replace other results of that name, and files that are in the way.")
     ] = False,
     out: Out = Path("site"),
 ) -> None:
-    """Show a dissect.json in a site.
+    """Add a dissect.json to a site.
 
     The file holds results of the original GAN Dissection program: units, labels and IoU.
     """
@@ -704,10 +709,14 @@ def cache_clear(
         str, typer.Argument(help="Remove only what belongs to this model.", show_default="everything")
     ] = "",
     older_than: Annotated[
-        str, typer.Option(help="Remove only what was last measured so long ago, as 30d or 12h.", metavar="TIME")
+        str,
+        typer.Option(
+            help="Remove only what was last measured longer ago than this, such as 30d or 12h.", metavar="TIME"
+        ),
     ] = "",
     limit: Annotated[
-        int | None, typer.Option(min=0, help="Remove the oldest until so many MB are left.", metavar="MB")
+        int | None,
+        typer.Option(min=0, help="Remove the oldest runs until at most this many MB are left.", metavar="MB"),
     ] = None,
     cache: Cache = None,
 ) -> None:

@@ -129,5 +129,5 @@ def comma_separated(words: str) -> tuple[str, ...]:
     try:
         parts = next(csv.reader([words], skipinitialspace=True), [])
     except csv.Error as error:
-        raise BadOption(f"{words[:60]!r} is no list of names, separated by commas ({error})") from error
+        raise BadOption(f"{words[:60]!r} is not a list of names separated by commas ({error})") from error
     return tuple(part.strip() for part in parts if part.strip())

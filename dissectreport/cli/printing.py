@@ -33,7 +33,7 @@ def measured_line(model: str, seconds: float, part: RunPart | None = None) -> st
     """That a model or a part of its images was measured, and what to do next."""
     if part is not None:
         done = f"part {part.number} of {part.of} was measured in {spoken(seconds)}"
-        return f"{done}; when all are, `dissectreport merge` with the same options joins them"
+        return f"{done}; when all parts are measured, `dissectreport merge` with the same options merges them"
     return f"measured in {spoken(seconds)}; `dissectreport render {shlex.quote(model)}` writes its site"
 
 
@@ -47,7 +47,7 @@ def inverted_lines(photos: Sequence[InvertedPhoto], out: Path) -> Iterator[str]:
     for layer in photos[0].residuals:
         mean = sum(one.residuals[layer] for one in photos) / len(photos)
         yield f"residuals at {layer}: {mean:.1%} of its activations, root mean square"
-    yield f"{counted(len(photos), 'photo')} in {out}: files for the option --photo, pictures, numbers"
+    yield f"{counted(len(photos), 'photo')} in {out}: files for the option --photo, images, numbers"
 
 
 def edit_lines(result: EditResult) -> Iterator[str]:
@@ -110,13 +110,13 @@ def _repair(artifacts: Artifacts) -> Iterator[str]:
 
     if artifacts.chosen:
         confirmed = figure_of_repair(artifacts).better
-        caution = "" if confirmed else " (the images that score it do not confirm that this helps)"
+        caution = "" if confirmed else " (on the images that score it, it does not help significantly)"
         yield f"repair: ablate units {', '.join(map(str, artifacts.repair))}{caution}"
         if sentence_of_lists := repair_and_listed(artifacts):
             yield sentence_of_lists
         yield repair_against_random(artifacts)
     elif artifacts.candidates:
-        yield "no repair is recommended: none of the sizes tried lowers KID significantly"
+        yield "no repair is recommended: no number of ablated units lowers KID significantly"
     else:
         yield "no repair was tried: no candidate lowers KID when it is ablated alone"
 
@@ -129,7 +129,7 @@ def layer_lines(rows: Sequence[LayerSummary], everything: bool = False) -> Itera
         if row.units or everything
     ]
     yield from table([("", "layer", "kind", "shape", "units", "parameters"), *cells], numbers=2)
-    yield "* is read by a build without --layers"
+    yield "* is measured by a build without --layers"
 
 
 def model_lines(groups: Mapping[str, Sequence[PluginInfo]]) -> Iterator[str]:
@@ -158,7 +158,7 @@ def cache_lines(content: CacheContent) -> Iterator[str]:
         for name, size in content.by_model:
             yield f"{size / 1e6:>9,.1f} MB of {name}"
     if content.unfinished:
-        yield f"{content.unfinished / 1e6:>9,.1f} MB of no finished run"
+        yield f"{content.unfinished / 1e6:>9,.1f} MB of unfinished runs"
     yield f"{content.measured / 1e6:,.1f} MB in {content.folder}"
     if content.downloaded:
         yield f"{content.downloaded / 1e6:,.1f} MB of downloaded weights in {content.weights}, which are not cleared"

@@ -53,7 +53,7 @@ def _check_folder() -> None:
     try:
         os.getcwd()  # noqa: PTH109 - only whether there is one
     except OSError as error:
-        raise OutputError(f"the current folder is gone ({error.strerror}); go to another one") from error
+        raise OutputError(f"the current folder was deleted ({error.strerror}); go to another one") from error
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

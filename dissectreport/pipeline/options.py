@@ -67,20 +67,22 @@ class NetworkOptions:
     ] = ""
     psi: Annotated[float | None, Help("Truncation of a checkpoint's latents, from 0 to 1.", default="1: none")] = None
     cutoff: Annotated[
-        int | None, Help("Layers of a StyleGAN checkpoint that --psi truncates.", default="all", least=0)
+        int | None, Help("Number of layers of a StyleGAN checkpoint that --psi truncates.", default="all", least=0)
     ] = None
     label: Annotated[
-        tuple[str, ...], Help("Classes of a checkpoint that are drawn, separated by commas.", default="all, mixed")
+        tuple[str, ...], Help("Classes that a checkpoint generates, separated by commas.", default="all")
     ] = ()
     noise: Annotated[
         str, Help("Noise of a StyleGAN2 checkpoint: const (its fixed pattern) or none.", default="const")
     ] = ""
-    images: Annotated[Path | None, Help("Folder of photographs that an autoencoder redraws.", default="none")] = None
+    images: Annotated[
+        Path | None, Help("Folder of photographs for an autoencoder or a classifier.", default="none")
+    ] = None
 
     directions: Annotated[
         tuple[str, ...],
         Help(
-            "Files of directions or sparse features of layers, separated by commas; each becomes a layer of its own.",
+            "Files with directions or sparse features of layers, separated by commas; each becomes a layer.",
             default="none",
             metavar="LAYER=FILE",
         ),
@@ -100,7 +102,7 @@ class MeasureOptions(NetworkOptions):
 
     layers: Annotated[
         tuple[str, ...],
-        Help("Layers to read, separated by commas.", default="those that the model names", complete="layers"),
+        Help("Layers to measure, separated by commas.", default="those that the model names", complete="layers"),
     ] = ()
     samples: Annotated[
         int | None,
@@ -135,11 +137,11 @@ class MeasureOptions(NetworkOptions):
     ] = None
     words: Annotated[
         Path | None,
-        Help("A list of words, one a line, of which each unit gets one by CLIP.", default="none", metavar="FILE"),
+        Help("A file with one word per line; CLIP chooses a word for each unit.", default="none", metavar="FILE"),
     ] = None
     words_network: Annotated[
         str,
-        Help("The CLIP that compares images with words: a folder, or owner/name on the hub.", default="that of clip"),
+        Help("The CLIP network for --words: a folder, or owner/name on the Hugging Face hub.", default="that of clip"),
     ] = ""
     pilot: int = Plan.pilot
     """Images from which thresholds are computed."""
@@ -192,23 +194,23 @@ class ArtifactOptions:
 
     panel: ClassVar[str] = "Artifact units"
 
-    artifacts: Annotated[bool, Help("Find artifact units, and score images with these ablated.")] = True
+    artifacts: Annotated[bool, Help("Find artifact units, and measure image quality without them.")] = True
     artifact_layer: Annotated[
         str,
         Help(
-            "Layer to search.",
+            "Layer in which artifact units are searched for.",
             default="that of the marked units, otherwise that of the interventions",
             complete="layers",
         ),
     ] = ""
     artifact_samples: Annotated[
-        int, Help("Images on which a repair is scored, at least 100.", default="by the budget")
+        int, Help("Images on which image quality is measured, at least 100.", default="by the budget")
     ] = 0
     artifact_units: Annotated[
         Path | None,
         Help(
-            'Units that you marked, to score them too: a file from a review page, or {"layer": "layer6", "units": '
-            "[3]}.",
+            'Units that you marked as artifacts, to score them too: a file from a review page, or {"layer": '
+            '"layer6", "units": [3]}.',
             default=False,
             metavar="FILE",
         ),
@@ -216,7 +218,7 @@ class ArtifactOptions:
     features: Annotated[
         str,
         Help(
-            "Feature network in which images are compared.",
+            "Feature network for KID and FID.",
             default="that of an embedded segmenter, otherwise inception if it is installed, otherwise the segmenter's",
             complete="features",
         ),
@@ -232,7 +234,7 @@ class PaintOptions:
     paint: Annotated[
         bool | None,
         Help(
-            "Export the network for a page on which units are painted into images.",
+            "Export the network, for a page on which one paints with units.",
             "--paint/--no-paint",
             default="on for embedded models, where dissectreport[paint] is installed",
         ),
@@ -240,7 +242,7 @@ class PaintOptions:
     photos: Annotated[
         tuple[str, ...],
         Help(
-            "Photos to paint on beside samples: files of `dissectreport invert`, separated by commas.",
+            "Photos to paint on: files that `dissectreport invert` wrote, separated by commas.",
             "--photo",
             metavar="FILE,...",
         ),
@@ -258,7 +260,7 @@ class MachineOptions:
     ray: Annotated[
         str,
         Help(
-            "Ray cluster to measure on: its address, auto for the one that runs here, local to start one. Needs "
+            "Ray cluster to measure on: its address, auto for that of this machine, local to start one. Needs "
             "dissectreport\\[cluster].",
             default="none",
             metavar="ADDRESS",
@@ -271,7 +273,7 @@ class MachineOptions:
     timeout: Annotated[
         int,
         Help(
-            "Seconds that a network may take for a batch; one that takes longer ends the run.",
+            "Seconds that a network may take for a batch; if one takes longer, the run ends.",
             default="no limit",
             least=0,
         ),
@@ -311,7 +313,7 @@ class SiteOptions:
     site_limit: Annotated[
         int, Help("Largest size of the model's pages in MB, 0 for no limit; GitHub Pages takes 1,000.", least=0)
     ] = 1000
-    fit: Annotated[bool, Help("Leave out images and unit pages, step by step, to stay within the limit.", "--fit")] = (
+    fit: Annotated[bool, Help("Leave out images and unit pages, step by step, until the limit is met.", "--fit")] = (
         False
     )
     base_url: Annotated[
