@@ -114,7 +114,7 @@ def test_the_first_sentence_counts_concepts_of_which_most_is_removed(site: Path,
     few, most = sorted(best["units"].unique())
     words = page_text(site / "planted" / "causes.html")
     assert f"For {number.get(most, 0)} of 3 studied concepts, ablating the best {most} of 12 units removes" in words
-    assert f"{few} units are enough for {number.get(few) or 'none'} of them." in words
+    assert f"For {number.get(few) or 'none'} of them, {few} units are enough." in words
 
 
 def test_the_twin_of_the_curves_holds_every_point(site: Path, found: Interventions) -> None:

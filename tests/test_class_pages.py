@@ -47,7 +47,7 @@ def test_every_link_leads_somewhere(site: Path) -> None:
 
 def test_the_page_leads_with_what_was_found(site: Path) -> None:
     text = words(site / "classes.html")
-    assert "planted_classifier names the class of" in text
+    assert "planted_classifier predicts the correct class of" in text
     assert "that matter most to" in text
     for name in CLASSES[:3]:
         assert f"Balanced accuracy of {name} by number of units" in text
@@ -108,7 +108,7 @@ def test_images_without_labels_are_said_to_agree_with_the_network_itself(
     write_site(replace(dissection, classes=replace(classes, labelled=False)), tmp_path)
     text = words(tmp_path / "planted_classifier" / "classes.html")
     assert "agreement of the network with its own predictions" in text
-    assert "so that the predictions of planted_classifier itself are the truth" in text
+    assert "so the predictions of planted_classifier itself are the truth" in text
 
 
 def test_other_models_have_no_such_page(dissection: Dissection, tmp_path: Path) -> None:

@@ -108,4 +108,4 @@ def test_pages_tell_label_error_from_sampling_error(tmp_path: Path):
     pages = map(page_text, sorted((tmp_path / "planted").rglob("*.html")))
     page = next(text for text in pages if "with the segmenter's error" in text)
     assert "with the segmenter's error: 0.31 to 0.42, [0.28, 0.47] with sampling error too" in page
-    assert "Intervals of IoU are of sampling error alone" in page_text(tmp_path / "planted" / "methods.html")
+    assert "Intervals of IoU include only sampling error" in page_text(tmp_path / "planted" / "methods.html")

@@ -242,4 +242,4 @@ def test_a_network_without_its_packages_says_so(measured: Path, tmp_path: Path) 
     written = write_site(assembled(lacking, measured), tmp_path / "site")
     pages = files_of(written.index.parent)
     assert "planted/paint.html" not in pages
-    assert "Units cannot be painted into images here: onnx is not installed." in pages["planted/index.html"].decode()
+    assert "There is no Paint page: onnx is not installed." in pages["planted/index.html"].decode()

@@ -130,9 +130,9 @@ def test_a_unit_of_the_smallest_size_that_is_found_is_found_as_often_as_that_say
 def test_the_methods_page_says_what_the_run_would_have_found(found, tmp_path: Path) -> None:
     write_site(replace(example_dissection(units=6, layers=1), spike_in=found[0]), tmp_path)
     text = page_text(tmp_path / "planted" / "methods.html")
-    assert f"{found[0].covered} of {found[0].intervals} intervals of 95% contain the truth" in text
+    assert f"{found[0].covered} of {found[0].intervals} 95% intervals contain the true value" in text
     low, high = found[0].usual()
-    assert f"Of so many, right intervals contain between {low:.3f} and {high:.3f} in 95% of runs." in text
+    assert f"If intervals are correct, this share is between {low:.3f} and {high:.3f} in 95% of runs." in text
     assert f"of {found[0].found} planted units that the rule calls interpretable, {found[0].falsely} have" in text
     header = (tmp_path / "planted" / "data" / "planted.csv").read_text("utf-8-sig").splitlines()[0]
     assert set(header.split(",")) <= {*COLUMNS, *spike_in_columns.COLUMNS}

@@ -108,10 +108,10 @@ window.dissectreport = window.dissectreport || {};
       parts.push(
         "expected " +
           signed(Math.round(expected.total), (pixels) => pixels.toLocaleString("en")) +
-          ", from single insertions on what stood there",
+          " by the measured insertions in the same contexts",
       );
       if (expected.unknown >= 0.5)
-        parts.push(Math.round(expected.unknown) + " painted patches stand on what was not measured");
+        parts.push(Math.round(expected.unknown) + " painted patches have contexts that were not measured");
     }
     line.textContent = parts.join("; ") + ".";
   };

@@ -95,7 +95,7 @@ COLUMNS: Mapping[str, str] = {
     "difference_low": "lower end of the 95% interval of difference",
     "difference_high": "upper end of the 95% interval of difference",
     "second_effect": "decrease of KID in the second feature network by ablating only this unit, on latents and real "
-    "images that selected nothing; empty for units that are no artifact units",
+    "images that were not used for any choice; empty for units that are not artifact units",
     "second_effect_low": "lower end of the 95% interval of second_effect",
     "second_effect_high": "upper end of the 95% interval of second_effect",
     "second_share": "second_effect divided by the KID without edit in the same features",
@@ -145,9 +145,9 @@ COLUMNS: Mapping[str, str] = {
     "latents on which all of them were tested",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
-    "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
-    "of measured_effect, "
-    "the rank correlation between two halves of the latents, extrapolated to all of them",
+    "noise_ceiling": "an estimate of the largest rank correlation that can be reached: the square root of the "
+    "reliability of measured_effect, which is the rank correlation between two halves of the "
+    "latents, extrapolated to all of them",
     "noise_ceiling_low": "lower end of the 95% interval of noise_ceiling over units",
     "noise_ceiling_high": "upper end of the 95% interval of noise_ceiling over units",
 }

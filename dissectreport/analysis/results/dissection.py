@@ -92,14 +92,15 @@ COLUMNS: Mapping[str, str] = {
     "iou_areas": "the IoU expected from the areas of unit and concept alone",
     "iou_image_level": "the IoU expected from position and from how active the unit is in each image: every image's "
     "mask with the activations of the image in which the unit is about as active",
-    "between_images": "iou_image_level - chance_level: what the match owes to which images the unit is on in",
+    "between_images": "iou_image_level - chance_level: the part of the IoU from which images the unit is on in",
     "between_images_low": "lower end of its 95% interval",
     "between_images_high": "upper end of its 95% interval",
-    "within_images": "iou - iou_image_level: what the match owes to where the unit is on within images",
+    "within_images": "iou - iou_image_level: the part of the IoU from where the unit is on within images",
     "within_images_low": "lower end of its 95% interval",
     "within_images_high": "upper end of its 95% interval",
-    "kind": "of a unit: 'object' if its match is mostly one within images, 'scene' if between images, 'place' if it is "
-    "one of position alone, '' if none is significant. Of an example: why it is shown, 'top', 'middle' or 'random'",
+    "kind": "of a unit: which part of its IoU is larger, 'object' (within images) or 'scene' (between images); "
+    "'place' if only position is significant, '' if nothing is. Of an example: why it is shown, 'top', "
+    "'middle' or 'random'",
     "lift": "iou / chance_level; empty where fewer than 100 pixels of overlap are expected by chance",
     "lift_low": "lower end of the 95% interval of lift",
     "lift_high": "upper end of the 95% interval of lift",
@@ -114,8 +115,8 @@ COLUMNS: Mapping[str, str] = {
     "runner_up": "concept of the second largest corrected_iou on the selection images",
     "runner_up_corrected_iou": "its corrected_iou on the held-out images",
     "stability": "share of bootstrap replicates of the selection images that give the same label",
-    "iou_full_grid": "iou on the --grid of the counts: the same as iou unless that is finer than the 64 of the chance "
-    "level",
+    "iou_full_grid": "iou on the grid of the counts (--grid); it differs from iou only if this grid is finer than 64 "
+    "x 64, the grid of the chance level",
     "f1": "F1 score of the unit's on-pixels for the concept's pixels, on the held-out images",
     "average_precision": "area under the precision-recall curve over all thresholds, on the held-out images",
     "correlation": "point-biserial correlation of the activation (mid-rank of its bin) with the concept",
@@ -147,18 +148,18 @@ COLUMNS: Mapping[str, str] = {
     "mean_corrected_iou": "mean corrected_iou of all units with their overall labels",
     "mean_corrected_iou_low": "lower end of its 95% bootstrap interval; labels are chosen anew in every replicate",
     "mean_corrected_iou_high": "upper end of its 95% bootstrap interval",
-    "counts_as": "the concept that it counts as where different concepts are counted: itself, or the most common of "
-    "its twins, concepts whose masks have a Jaccard index above 0.8 with its own",
-    "selection_score": "what labels and the strongest units are chosen by: corrected_iou on the selection images, at "
-    "the same threshold",
+    "counts_as": "the concept that it counts as when different concepts are counted: itself, or the most common of "
+    "its twins (concepts whose masks have a Jaccard index above 0.8 with its own)",
+    "selection_score": "the score by which labels and the strongest units are chosen: corrected_iou on the selection "
+    "images, at the same threshold",
     "best_direction": "corrected_iou of the best of as many random directions, mean over the random bases; the best "
     "direction is chosen on the selection images",
-    "best_direction_least": "that of the basis with the least",
-    "best_direction_most": "that of the basis with the most",
-    "difference": "corrected_iou of the concept's best unit less best_direction",
+    "best_direction_least": "the smallest over the random bases",
+    "best_direction_most": "the largest over the random bases",
+    "difference": "corrected_iou of the concept's best unit minus best_direction",
     "difference_low": "lower end of its 95% prediction interval, over random bases and images",
     "difference_high": "upper end of its 95% prediction interval",
-    "cut_off": "corrected_iou from which on a unit is counted, whether it is interpretable or not",
+    "cut_off": "cut-off: units with at least this corrected_iou are counted, whether they are interpretable or not",
     "own_unit": "whether the concept has a unit of its own: one that matches it better than the best of as many random "
     "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",

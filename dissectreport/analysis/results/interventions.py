@@ -47,9 +47,9 @@ COLUMNS: Mapping[str, str] = {
     "ablated one by one",
     "spearman_low": "lower end of its 95% interval",
     "spearman_high": "upper end of its 95% interval",
-    "noise_ceiling": "largest rank correlation that noise allows, approximately: the square root of the reliability "
-    "of measured_effect, "
-    "the rank correlation between two halves of the held-out latents, extrapolated to all of them",
+    "noise_ceiling": "an estimate of the largest rank correlation that can be reached: the square root of the "
+    "reliability of measured_effect, which is the rank correlation between two halves of the "
+    "held-out latents, extrapolated to all of them",
     "noise_ceiling_low": "lower end of the 95% interval of noise_ceiling over units",
     "noise_ceiling_high": "upper end of the 95% interval of noise_ceiling over units",
     "weight": "learned weight of the unit, between 0 and 1; empty for rankings that learn none",
@@ -76,7 +76,7 @@ COLUMNS: Mapping[str, str] = {
     "change": "(after - before) / before",
     "change_low": "lower end of the 95% interval of change",
     "change_high": "upper end of the 95% interval of change",
-    "context_concept": "context: concept at the centre of the patch before the insertion; empty for none",
+    "context_concept": "context: the concept at the centre of the patch before the insertion; empty for none",
     "insertions": "number of insertions, each in another image or at another patch",
     "gain": "pixels of the concept gained per insertion, over the whole image",
     "gain_low": "lower end of the 95% interval of gain",
@@ -104,7 +104,7 @@ COLUMNS: Mapping[str, str] = {
     "confidence_before": "mean confidence of the segmenter over all pixels without edit",
     "confidence_after": "the same with the units set to zero",
     "segmenter_fails": "whether confidence_lost falls by more than 0.1, and by more than the confidence over all "
-    "pixels: then the segmenter may fail rather than the concept go",
+    "pixels: then the segmenter may fail instead of the concept disappearing",
 }
 """What every column of every table of interventions means, where `dissection.COLUMNS` does not say."""
 

@@ -48,7 +48,8 @@ COLUMNS: Mapping[str, str] = {
     "again": "the same in the second measurement; empty where it was not measured",
     "again_low": "lower end of its 95% interval",
     "again_high": "upper end of its 95% interval",
-    "replicated": "'yes' or 'no', or 'untested' where the second measurement could not test the claim",
+    "replicated": "whether the second measurement finds the claim too: 'yes', 'no', or 'untested' if it could not be "
+    "tested",
 }
 """What every column of the table of claims means, where `dissection.COLUMNS` does not say."""
 

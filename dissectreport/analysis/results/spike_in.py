@@ -15,7 +15,8 @@ COLUMNS: Mapping[str, str] = {
     "corrected_iou_true": "its chance-corrected IoU in all images",
     "label": "the label that the rule gives to the planted unit",
     "found": "whether the rule calls the planted unit interpretable",
-    "right": "whether it should: corrected_iou_true is above 0.04, and the label is the planted concept or a twin",
+    "right": "whether the rule should call it so: corrected_iou_true is above 0.04, and the label is the planted "
+    "concept or a twin",
     "covered": "whether the 95% interval of iou contains iou_true",
     "error": "standard error on the logit scale of the test; empty where a value touches 0 or 1",
     "smallest_found": "the smallest chance-corrected IoU that a unit of this concept must have to be found with a "

@@ -227,8 +227,9 @@ def second_sentence(artifacts: Artifacts) -> str:
         " 80% of cases."
     )
     return (
-        f"In a second network ({artifacts.second}), on images that selected nothing, {count(len(confirmed))} of the"
-        f" {plural(len(artifacts.listed), 'artifact unit')} significantly lower KID too{named}.{least}"
+        f"In a second network ({artifacts.second}), on images that were not used for any choice, "
+        f"{count(len(confirmed))} of the {plural(len(artifacts.listed), 'artifact unit')} significantly lower KID "
+        f"too{named}.{least}"
     )
 
 

@@ -360,7 +360,7 @@ def _insight(studied: Studied, contexts: Sequence[ContextRow]) -> str:
         return f"Inserting its units at one patch {changed}; the only context is {best.context.name}."
     of = f"(permutation test of the largest difference between {len(contexts)} contexts, p = {studied.context_p:.2g})"
     if not studied.context_p < SIGNIFICANT:
-        return f"What inserting its units at one patch gains does not differ significantly between contexts {of}."
+        return f"The gain of inserting its units at one patch does not differ significantly between contexts {of}."
     return (
         f"Inserting its units at one patch changes {concept} by {gain(best.gain.value)} pixels where the context is"
         f" {best.context.name}, and by {gain(worst.gain.value)} pixels where it is {worst.context.name} {of}."

@@ -29,7 +29,7 @@ def before_and_after_card(site: Site) -> bytes:
     studied, lead = pair
     ablated, number = interventions.pictures[studied.concept.name].ablated, concept_number(site, studied.concept.name)
     at = int(np.argmax(np.nan_to_num(areas_lost(ablated, number))))
-    words = f"{lead.units} units off: {removed(lead.removed.value)} of {studied.concept.name} gone"
+    words = f"{lead.units} units off: {removed(lead.removed.value)} of {studied.concept.name} removed"
     return _drawn(ablated.before[at], ablated.after[at], words)
 
 

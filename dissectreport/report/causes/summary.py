@@ -302,7 +302,7 @@ def _fewest_units(every: Sequence[Studied]) -> str:
     if not few:
         return ""
     enough = sum(removal.most_removed for removal in few)
-    return f" {few[0].units} units are enough for {enough or 'none'} of them."
+    return f" For {enough or 'none'} of them, {few[0].units} units are enough."
 
 
 def layer_of(site: Site, interventions: Interventions) -> Layer:

@@ -155,7 +155,7 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
     frame = site.frame(
         site.places.page("classes"),
         f"Classes · {site.dissection.title}",
-        f"What the units of {classes.layer} do for the classes of {site.dissection.title}.",
+        f"Which units of {classes.layer} matter to the classes of {site.dissection.title}.",
         current="classes",
     )
     every = studied_classes(classes)

@@ -141,10 +141,10 @@ def answer(site: Site, classes: Classes, every: Sequence[StudiedClass]) -> str:
     """What was found, in a few sentences."""
     name, held = site.dissection.title, f"{classes.images:,} images"
     first = (
-        f"{name} names the class of {percent(classes.accuracy)} of {held}."
+        f"{name} predicts the correct class of {percent(classes.accuracy)} of {held}."
         if classes.labelled
-        else f"The images have no labels, so that the predictions of {name} itself are the truth: accuracy here is its "
-        "agreement with itself, and 100% without any edit."
+        else f"The images have no labels, so the predictions of {name} itself are the truth: accuracy here is its "
+        f"agreement with itself, which is 100% without any edit."
     )
     one, size = strongest(classes, every)
     gone, kept, random = (
@@ -158,7 +158,7 @@ def answer(site: Site, classes: Classes, every: Sequence[StudiedClass]) -> str:
     before, after = share(one.accuracy.value), share(gone.accuracy.value)
     words += f" stays {after}" if before == after else f" changes from {before} to {after}"
     words += f"; without as many random units it is {share(random.accuracy.value)}" if random is not None else ""
-    words += f", and with only these left {share(kept.accuracy.value)}" if kept is not None else ""
+    words += f", and with all other units ablated {share(kept.accuracy.value)}" if kept is not None else ""
     return f"{first} {words}."
 
 

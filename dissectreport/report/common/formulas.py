@@ -45,6 +45,6 @@ def formulas_summary(layer: Layer) -> str:
     matches = "matches" if counts.better == 1 else "match"
     return (
         f"{plural(counts.better, 'unit')} {matches} a formula of two or three concepts significantly better than "
-        f"{'its label' if counts.better == 1 else 'their label'}; with the masks of the next image the same search "
-        f"finds {counts.better_by_chance}."
+        f"{'its label' if counts.better == 1 else 'their label'}; the same search with the masks of other images "
+        f"finds {counts.better_by_chance} (a control)."
     )

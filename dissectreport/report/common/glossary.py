@@ -18,11 +18,12 @@ _DISSECTION = {
     "chance-corrected IoU": "(IoU − chance level) / (1 − chance level): 0 is chance, 1 is perfect.",
     "lift": "IoU divided by the chance level; not given (–) where too little overlap is expected by chance.",
     "position-only baseline": "The IoU of the best mask that ignores the image.",
-    "image level": "The IoU expected from position and one number an image: each image's masks with the activations of "
-    "the image in which the unit is about as active.",
-    "kind": "What a unit mostly knows of its concept: object (where it is within images), scene (which images show it)"
-    " or place (position alone).",
-    "twins": "Concepts of almost the same pixels (Jaccard index of their masks above 0.8), which count as one concept.",
+    "image level": "The IoU expected from position and from how active the unit is in each image: each image's masks "
+    "are compared with the activations of another image in which the unit is about as active.",
+    "kind": "Which part of a unit's match is largest: object (it shows where the concept is within an image), scene "
+    "(it shows which images have the concept) or place (it shows the usual position).",
+    "twins": "Concepts that cover almost the same pixels (Jaccard index of their masks above 0.8); they count as one "
+    "concept.",
 }
 _FORMULAS = {
     "formula": "Two or three concepts joined by OR, AND or AND NOT, as a description of a unit.",
@@ -34,7 +35,11 @@ _CONTROLS = {
     "random directions": "A control: the same layer, its units divided by their standard deviation, in several random "
     "bases. If single units were no better than any direction, as many random directions as units would be "
     "interpretable.",
-    "unit of its own": "A unit that matches a concept better than the best of as many random directions would.",
+    "unit of its own": "A concept has one if its best unit matches it significantly better than the best of as many "
+    "random directions.",
+    "privileged": "Of the units of a layer: over all concepts, their best matches are significantly better than "
+    "those of "
+    "random directions.",
     "untrained network": "A control: the same architecture with random weights.",
     "chance level of a count": "The number of units that the rule would call interpretable if the masks of every "
     "image were those of another image.",
@@ -46,23 +51,27 @@ _HELD_OUT = {
 _CAUSES = {
     "ablation": "Setting units to zero at every cell, and measuring what is removed.",
     "insertion": "Setting units to a high activation at one patch, and measuring what is added.",
-    "context": "The concept at a patch before the insertion.",
+    "context": "The concept that a patch shows before the insertion.",
     "most causal units": "The first units of the ranking that removes most of a concept.",
     "gradient × activation": "A first-order estimate of the effect of ablating a unit, as if the rest of the "
     "generator were linear.",
     "difference from random units": "The share removed by the chosen units, minus the share removed by random units "
     "of about the same mean activation, on the same images.",
-    "prediction interval": "Where one more random set would lie, with a probability of 95%.",
+    "prediction interval": "The interval that would contain the result of one more random set with a probability of "
+    "95%.",
+    "noise ceiling": "An estimate of the largest rank correlation that can be reached, because measured effects are "
+    "noisy.",
 }
 _CLASSES = {
-    "class": "What the classifier gives an image a score for.",
+    "class": "One of the categories of images for which the classifier computes a score.",
     "balanced accuracy": "(recall + 1 − false positives) / 2 of one class against all others: 0.5 is chance.",
     "recall, false positives": "The share of the images of a class, and of all other images, that the classifier "
     "assigns to the class.",
-    "leading units of a class": "The units whose ablation costs the class most balanced accuracy.",
+    "leading units of a class": "The units whose ablation lowers the balanced accuracy of the class most.",
 }
 _ARTIFACTS = {
     "artifact unit": "A unit whose ablation alone brings images significantly closer to real ones.",
+    "repair": "The set of units that is recommended for ablation.",
     "KID, FID": "Kernel and Fréchet distance between two sets of images, in the features of a network.",
     "realism score": "How much closer an image is to real images than to generated ones; higher is better.",
 }

@@ -112,7 +112,7 @@ _ALL = {
     "counts_as": "the concept itself",
     "concepts": "different concepts among the labels of interpretable units",
     "beats_chance": "whether corrected_iou is at least 0.04, with the q-value of a test against 0 below 0.05",
-    "selection_score": "what labels are chosen by",
+    "selection_score": "the score by which labels are chosen",
     "best_direction": "corrected_iou of the best of as many random directions, mean over the random bases",
     "p": "one-sided p-value of corrected_iou > 0 over all groups",
     "tested": "whether the concept occurs in enough images to be tested under the corrected rule; this rule tests all",
@@ -230,9 +230,9 @@ def own_units_in_words(layer: str, own: Sequence[str], tested: int) -> str:
 def best_units_in_words(best: BestUnits) -> str:
     """How the best units of all concepts together compare with the best directions of random bases."""
     compared = (
-        f"Over {plural(best.concepts, 'concept')} together, best units match by {share(best.units, 3)} on average, best"
-        f" directions of {count(len(best.directions))} random bases by"
-        f" {share(min(best.directions), 3)} to {share(max(best.directions), 3)}"
+        f"Over {plural(best.concepts, 'concept')} together, the best units have a chance-corrected IoU of "
+        f"{share(best.units, 3)} on average, and the best directions of {count(len(best.directions))} random bases "
+        f"{share(min(best.directions), 3)} to {share(max(best.directions), 3)}"
     )
     p = p_value(best.p)
     said = f"p {p}" if p.startswith("<") else f"p = {p}"

@@ -61,7 +61,7 @@ def replication_page(site: Site, replication: Replication) -> ReplicationPage:
     dissection, places = site.dissection, site.places
     title = f"Replication · {dissection.title}"
     frame = site.frame(
-        places.page("replication"), title, f"Which claims about {dissection.title} held on fresh latents."
+        places.page("replication"), title, f"Which claims about {dissection.title} replicate on new latents."
     )
     claims = replication.claims
     kinds = [kind for kind in ClaimKind if (claims["claim"] == kind).any()]
