@@ -15,6 +15,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import Phase, settings
 
+from dissectreport.report.export import single_file
+from dissectreport.report.site import build
+from dissectreport.report.site.gather import gather
+from tests.support.rendered import RenderedPages
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -59,6 +64,23 @@ SLOWEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rendered_pages() -> Iterator[RenderedPages]:
+    """The same pages are rendered once in each process: most tests are about what is done with them."""
+    pages = RenderedPages()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "gather", pages.gather)
+        patch.setattr(single_file, "gather", pages.gather)
+        yield pages
+
+
+@pytest.fixture
+def rendered_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this test every page is rendered as often as it is asked for."""
+    monkeypatch.setattr(build, "gather", gather)
+    monkeypatch.setattr(single_file, "gather", gather)
 
 
 @pytest.fixture

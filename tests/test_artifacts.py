@@ -64,6 +64,21 @@ from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links
 
 N, D = 60, 4
+FEWEST = replace(
+    TINY,
+    real=210,
+    side=64,
+    gradients=32,
+    tested=32,
+    retested=32,
+    second=32,
+    size_selection=100,
+    scored=100,
+    sizes=(2,),
+    random_sets=1,
+    random_scored=100,
+)
+"""So few images that what is found says nothing: for what is told of a run, and for what is kept of it."""
 SHIPPED = dict(ARTIFACT_BUDGETS)
 
 
@@ -544,14 +559,12 @@ def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
         own = load()
         parted = replace(own, training_like_from=lambda first, count: own.training_like_images(first + count)[first:])
         monkeypatch.setattr(planted, "load", lambda: parted)
-    small = replace(
-        TINY, real=250, side=64, tested=64, retested=40, size_selection=100, scored=100, sizes=(2,), random_sets=1
-    )
+    small = replace(FEWEST, real=250, retested=40)
     asked = Options(**{**vars(options), "cache": tmp_path})
     monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", small)
     dissectreport.measure(asked)
     before = load_dissection("planted", cache=tmp_path).artifacts
-    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(small, real=300, tested=72, retested=48, scored=120))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(small, real=300, tested=40, retested=48, scored=120))
     dissectreport.measure(replace(asked, samples=144))
     after = load_dissection("planted", cache=tmp_path, samples=96).artifacts
     assert before is not None and after is not None and (before.real, before.against_itself) == (250, 100)
@@ -592,9 +605,9 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
 
 
 def test_what_was_measured_on_another_grid_is_not_measured_again(
-    options: Options, monkeypatch_module: pytest.MonkeyPatch, tmp_path: Path
+    options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch_module.setitem(ARTIFACT_BUDGETS, "quick", TINY)
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", FEWEST)
     coarse = Options(**{**vars(options), "grid": 16, "artifacts": False, "cache": tmp_path})
     dissectreport.measure(coarse)
     told = RecordingReporter()
@@ -674,9 +687,8 @@ def test_too_few_real_images_are_reported_first_and_the_rest_is_still_measured(
     folder = some_folder(tmp_path / "few", sound)
     for number in range(broken):
         (folder / f"broken{number}.png").write_bytes(b"no image")
-    record = dissectreport.measure(
-        Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}), reporter
-    )
+    few = {**vars(options), "samples": 16, "pilot": 16, "reference": folder}
+    record = dissectreport.measure(Options(**few | {"cache": tmp_path / "cache"}), reporter)
     assert not record.artifacts
     assert any(
         line.startswith(f"no artifact units: {told} real images; artifact units need") for line in reporter.lines
@@ -684,7 +696,7 @@ def test_too_few_real_images_are_reported_first_and_the_rest_is_still_measured(
     left_out = [line for line in reporter.lines if "broken" in line and f"{broken} of {sound + broken} files" in line]
     assert left_out, "one line with a count"
     with pytest.raises(FolderError, match=f"{told} real images"):
-        artifact_units(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "other"}))
+        artifact_units(Options(**few | {"cache": tmp_path / "other"}))
     if told == sound + broken:
         assert not (tmp_path / "other").exists(), "before anything is measured"
 
@@ -834,7 +846,7 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
 def test_reference_images_that_were_left_out_are_counted_on_the_page(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", replace(TINY, scored=100, tested=32, retested=32, sizes=(2,)))
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", FEWEST)
     folder = some_folder(tmp_path / "real", 210)
     (folder / "0000.png").write_bytes(b"no image")
     dissectreport.measure(Options(**{**vars(options), "reference": folder, "cache": tmp_path / "cache"}))

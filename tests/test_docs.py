@@ -38,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-FEW = ["--workers", "1", "--no-interventions"]
+FEW = ["--workers", "1", "--quick", "--no-interventions"]
 """Options with which a page's build takes seconds."""
 
 
@@ -68,7 +68,7 @@ def follow(page: str, replaced: dict[str, str]) -> None:
     for line in "".join(blocks(page, "sh")).splitlines():
         words = [replaced.get(word, word) for word in shlex.split(line)]
         if words[0] == "dissectreport":
-            ran = CliRunner().invoke(app, [*words[1:], *FEW[:2], "--no-artifacts", "--no-paint"])
+            ran = CliRunner().invoke(app, [*words[1:], *FEW, "--no-artifacts", "--no-paint"])
             assert ran.exit_code == 0, ran.output
         else:
             runpy.run_path(words[1])

@@ -7,6 +7,7 @@ import math
 import shlex
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,7 +222,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     run = CliRunner()
     checked = run.invoke(app, ["check", "mine.toml"])
     assert checked.exit_code == 0, checked.output
-    words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1"]
+    words = ["--samples", "96", "--cache", "cache", "--out", "site", "--workers", "1", "--quick"]
     built = run.invoke(app, ["build", "mine.toml", *words, "--no-interventions"])
     assert built.exit_code == 0, built.output
     found = load_dissection("mine.toml", cache=Path("cache"))
@@ -272,6 +273,7 @@ def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: p
                 "1",
                 "--no-artifacts",
                 "--no-interventions",
+                "--quick",
                 *keep,
             ],
         )
@@ -310,6 +312,7 @@ def test_a_network_with_noise_in_it_is_measured_with_a_caution(place: Path) -> N
         'network = "./noisy.py:Noisy"\nlatent = [4, 1, 1]\nlayers = ["net.1"]\nsegmenter = "colour"\n'
     )
     words = ["noisy.toml", "--samples", "32", "--workers", "1", "--no-artifacts", "--no-interventions", "--no-controls"]
+    words.append("--quick")
     built = CliRunner().invoke(app, ["build", *words, "--cache", "cache", "--out", "site"])
     assert built.exit_code == 0, built.output
     for told in (built.output, (place / "site" / "noisy" / "index.html").read_text()):
@@ -362,7 +365,7 @@ def test_a_network_without_extent_in_space_is_dissected(place: Path) -> None:
     assert generator.default_layers == ("body.1", "body.3")
     assert generator.image_size == (8, 8)
     dissectreport.build(
-        Options(name, samples=96, workers=1, interventions=False, artifacts=False, cache=place / "cache"),
+        Options(name, quick=True, samples=96, workers=1, interventions=False, artifacts=False, cache=place / "cache"),
         place / "site",
     )
     found = load_dissection(name, cache=place / "cache")
@@ -446,7 +449,9 @@ def test_a_network_that_reads_images_is_described_by_its_folder(photographs: Pat
 def test_a_folder_of_real_images_is_shown_beside_generated_ones(photographs: Path) -> None:
     torch.save({"g_ema": made("Dcgan").state_dict()}, "dcgan.pth")
     name = write(photographs.parent, DCGAN.replace("segmenter", 'reference = "photos"\n    segmenter'))
-    options = Options(name, samples=16, workers=1, cache=photographs.parent / "cache", controls=False, artifacts=False)
+    cache = photographs.parent / "cache"
+    options = Options(name, samples=16, pilot=16, workers=1, cache=cache, quick=True, controls=False)
+    options = replace(options, artifacts=False, interventions=False)
     first = dissectreport.measure(options)
     assert first.reference == {"folder": "photos", "images": 20, "unreadable": 0, "similar": 0}
     photographs.rename("others")

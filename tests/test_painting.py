@@ -221,6 +221,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@pytest.mark.usefixtures("rendered_anew")
 @pytest.mark.slow
 def test_a_site_has_the_page_and_the_runtime_only_where_wanted(measured: Path, tmp_path: Path) -> None:
     out, other = tmp_path / "site", tmp_path / "other"

@@ -16,43 +16,78 @@ from dissectreport.onnx_files.exporting import export
 from dissectreport.onnx_files.running import OnnxNetwork
 from dissectreport.onnx_files.small_weights import BITS, WHOLE, rounded, with_small_weights
 from dissectreport.run.addresses import with_settings
+from dissectreport.segmenters.colour import ColourSegmenter
+from dissectreport.worker import painting
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.painting import PaintRequest, make_painting
+from dissectreport.worker.painting import CHECKED, PaintRequest, make_painting
 
 FAMILIES = Path(__file__).parent / "fixtures" / "families"
 AUTOENCODERS = Path(__file__).parent / "fixtures" / "autoencoders"
 DRAWING = {
     "stylegan2ada_32.pkl": "b16.conv1",
     "stylegan2ada_32_labels.pkl": "b16.conv0",
-    "stylegan2_sg3repo_32.pkl": "b8.conv1.style",
     "rosinality_train_32.pt": "b8.conv0",
-    "rosinality_converted_64.pt": "b16.conv1",
     "stylegan3t_32.pkl": "L5_",
-    "stylegan3r_32.pkl": "L5_",
-    "biggan_ajbrock_G_ema.pth": "blocks.1.0",
     "biggan_ajbrock_G_ema_hier.pth": "blocks.1.1",
     "biggan_deep_hf": "layers.3",
 }
 """Generators of published families, and the beginning of the name of a layer in the middle."""
-SAMPLES = tuple(range(4))
+DRAWING_ON = {
+    "stylegan2_sg3repo_32.pkl": "b8.conv1.style",
+    "rosinality_converted_64.pt": "b16.conv1",
+    "stylegan3r_32.pkl": "L5_",
+    "biggan_ajbrock_G_ema.pth": "blocks.1.0",
+}
+"""Others of these families, whose part up to the layer has the same operations."""
+SAMPLES = tuple(range(CHECKED + 1))
+
+
+class Unexported(ColourSegmenter):
+    """A segmenter that has no form as a file: these tests are about generators."""
+
+    def exportable_labels(self, images: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def of(file: str, begin: str) -> tuple[Source, str]:
+    """Where the networks come from, and the layer whose name begins so."""
+    source = Source(str(FAMILIES / file), f"{__name__}:Unexported")
+    return source, next(name for name in source.models().generator.layers if name.startswith(begin))
+
+
+def as_torch_draws(source: Source, number: int, image: np.ndarray) -> bool:
+    """Whether an image of a file is that of a latent."""
+    models = source.models()
+    with torch.no_grad():
+        expected = models.images(models.latents(1, number, 1), number).numpy()
+    difference = np.abs(np.clip(image, -1, 1) - np.clip(expected, -1, 1)).max(1)
+    return bool(np.mean(difference <= 2 / 255) > 0.995)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", DRAWING)
 def test_generators_of_every_family_are_exported_before_and_after_a_layer(file: str) -> None:
-    source = Source(str(FAMILIES / file), "colour")
-    layer = next(name for name in source.models().generator.layers if name.startswith(DRAWING[file]))
+    source, layer = of(file, DRAWING[file])
     painted = make_painting(source)(PaintRequest(layer, 1, SAMPLES, ()))
     assert painted.tail and painted.head, painted.notes
-    models = source.models()
     for number in (11, 12):
-        z = models.latents(1, number, 1)
-        inputs = dict(zip(named_outputs(painted.head), OnnxNetwork(painted.head)({"latent": z.numpy()}), strict=True))
-        (image,) = OnnxNetwork(painted.tail)({**inputs, "latent": z.numpy()})
-        with torch.no_grad():
-            expected = models.images(z, number).numpy()
-        difference = np.abs(np.clip(image, -1, 1) - np.clip(expected, -1, 1)).max(1)
-        assert np.mean(difference <= 2 / 255) > 0.995, "of a latent that was not compared when it was exported"
+        z = source.models().latents(1, number, 1).numpy()
+        inputs = dict(zip(named_outputs(painted.head), OnnxNetwork(painted.head)({"latent": z}), strict=True))
+        (image,) = OnnxNetwork(painted.tail)({**inputs, "latent": z})
+        assert as_torch_draws(source, number, image), "of a latent that was not compared when it was exported"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", DRAWING_ON)
+def test_relatives_of_these_are_exported_after_a_layer(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painting, "MOST_WEIGHTS", 0)  # The part up to the layer is too large for a page.
+    source, layer = of(file, DRAWING_ON[file])
+    painted = make_painting(source)(PaintRequest(layer, 1, SAMPLES, ()))
+    assert painted.tail and not painted.head and any("too many for a page" in note for note in painted.notes)
+    gallery = {"activations": painted.activations, **painted.others, "latent": painted.latents}
+    given = {name: values[CHECKED:].astype(np.float32) for name, values in gallery.items() if values.size}
+    (image,) = OnnxNetwork(painted.tail)(given)
+    assert as_torch_draws(source, SAMPLES[-1], image), "of a latent that was not compared when it was exported"
 
 
 def named_outputs(content: bytes) -> list[str]:

@@ -28,7 +28,8 @@ from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.reproduce import reproduce
 from dissectreport.pipeline.tasks import Task
-from dissectreport.run.budgets import INTERVENTION_BUDGETS
+from dissectreport.report.site.build import write_site
+from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
 from dissectreport.run.plan import FORMAT, ROTATIONS
 from tests.support.reporters import RecordingReporter
 
@@ -73,11 +74,47 @@ def copied(undisturbed, tmp_path):
 def large(tmp_path_factory):
     """A finished cache of 480 samples, enough for every test to have its groups."""
     cache = tmp_path_factory.mktemp("large")
-    measured(cache, samples=480, pilot=240, workers=2)
+    measured(cache, samples=480, pilot=240)
     return cache
 
 
-def test_every_task_of_a_build_is_in_its_schedule_and_in_order(tmp_path):
+@pytest.fixture(scope="module")
+def dissected(large):
+    """What was found in it; no test changes it."""
+    return load_dissection("planted", cache=large)
+
+
+FEW = {"samples": 32, "pilot": 16}
+"""Images of a run that is begun again and again: after every file that it writes."""
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A finished cache of few samples, never interrupted."""
+    cache = tmp_path_factory.mktemp("few")
+    measured(cache, **FEW)
+    return cache
+
+
+FEWEST = replace(
+    ARTIFACT_BUDGETS["quick"],
+    real=200,
+    side=64,
+    dissected=64,
+    gradients=16,
+    tested=16,
+    retested=32,
+    second=32,
+    size_selection=100,
+    scored=100,
+    sizes=(2,),
+    random_sets=1,
+)
+"""As few images as a search for artifact units takes."""
+
+
+def test_every_task_of_a_build_is_in_its_schedule_and_in_order(tmp_path, monkeypatch):
+    monkeypatch.setitem(ARTIFACT_BUDGETS, "quick", FEWEST)
     heard = RecordingReporter()
     options = Options("planted", cache=tmp_path / "cache", layers=("features",), quick=True, samples=64, workers=1)
     dissectreport.build(options, tmp_path / "site", heard)
@@ -92,7 +129,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
-def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(undisturbed, tmp_path, monkeypatch):
+def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(few, tmp_path, monkeypatch):
     replace, kills = os.replace, 0
     while True:
         left = iter([True])
@@ -104,19 +141,19 @@ def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(undistur
 
         monkeypatch.setattr(os, "replace", interrupted)
         try:
-            measured(tmp_path)
+            measured(tmp_path, **FEW)
         except Killed:
             kills += 1
             monkeypatch.undo()
             continue
         break
     monkeypatch.undo()
-    assert kills == len(content(undisturbed)) - 1
-    assert content(tmp_path) == content(undisturbed)
+    assert kills == len(content(few)) - 1
+    assert content(tmp_path) == content(few)
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undisturbed, tmp_path, monkeypatch):
+def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(few, tmp_path, monkeypatch):
     fdopen, failures = os.fdopen, []
     while True:
         left = iter(range(2))
@@ -128,7 +165,7 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
 
         monkeypatch.setattr(os, "fdopen", full)
         try:
-            measured(tmp_path)
+            measured(tmp_path, **FEW)
         except OutputError as error:
             failures.append(str(error))
             monkeypatch.undo()
@@ -136,7 +173,7 @@ def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(undist
         break
     assert failures
     assert all("no space left" in said and "\n" not in said for said in failures)
-    assert content(tmp_path) == content(undisturbed)
+    assert content(tmp_path) == content(few)
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -161,10 +198,11 @@ def test_after_sigkill_the_next_run_continues_to_the_same_bytes(undisturbed, tmp
 
 @pytest.mark.slow
 def test_workers_leave_when_their_parent_is_killed(tmp_path):
+    many = SMALL | {"samples": 100_000, "workers": 2, "controls": False}
     code = (
         "from pathlib import Path\nimport dissectreport\n"
         "if __name__ == '__main__':\n"
-        f"    options = dissectreport.Options('planted', samples=100_000, workers=2, cache=Path({str(tmp_path)!r}))\n"
+        f"    options = dissectreport.Options('planted', cache=Path({str(tmp_path)!r}), **{many!r})\n"
         "    dissectreport.measure(options)"
     )
     script = tmp_path / "run.py"
@@ -283,11 +321,10 @@ def test_shards_of_different_devices_merge_only_when_asked(copied):
 
 
 @pytest.mark.slow
-def test_the_tables_say_what_was_planted(large):
+def test_the_tables_say_what_was_planted(dissected):
     from dissectreport.models import planted
 
-    dissection = load_dissection("planted", cache=large)
-    truth, layer = planted.load().truth, dissection.layers[0]
+    truth, layer = planted.load().truth, dissected.layers[0]
     table = layer.table.set_index("unit")
     assert (table.loc[list(truth.dead), "unit_state"] == "dead").all()
     assert not table.loc[list(truth.position_only), "interpretable"].any()
@@ -308,9 +345,9 @@ def test_the_tables_say_what_was_planted(large):
     assert (layer.formulas.better, layer.formulas.better_by_chance) == (1, 0)
 
 
-def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(large, monkeypatch):
-    (whole,) = load_dissection("planted", cache=large).layers
-    monkeypatch.setattr(corrected_rule, "AT_ONCE", 7)
+def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(dissected, large, monkeypatch):
+    (whole,) = dissected.layers
+    monkeypatch.setattr(corrected_rule, "AT_ONCE", 13)
     (parts,) = load_dissection("planted", cache=large).layers
     for name in ("table", "labels", "pairs", "controls", "correlated"):
         assert getattr(whole, name).equals(getattr(parts, name)), name
@@ -318,18 +355,17 @@ def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(large, monkeyp
         assert np.array_equal(value, getattr(parts.curves, name)), name
 
 
-def test_every_column_of_every_table_is_in_the_data_dictionary(large):
+def test_every_column_of_every_table_is_in_the_data_dictionary(dissected):
     from dissectreport.analysis.results.dissection import COLUMNS
 
-    dissection = load_dissection("planted", cache=large)
-    tables = [dissection.concepts, dissection.vocabulary]
-    for layer in dissection.layers:
+    tables = [dissected.concepts, dissected.vocabulary]
+    for layer in dissected.layers:
         tables += [layer.table, layer.labels, layer.pairs, layer.controls, layer.correlated]
     assert {column for table in tables for column in table.columns} <= set(COLUMNS)
 
 
-def test_shown_images_are_the_ones_with_the_largest_peaks(large):
-    examples = load_dissection("planted", cache=large).layers[0].examples
+def test_shown_images_are_the_ones_with_the_largest_peaks(dissected):
+    examples = dissected.layers[0].examples
     top = examples.peaks[:, examples.kind == "top"]
     assert (np.diff(top, axis=1) <= 0).all()
     assert np.allclose(examples.maps.max((2, 3)), examples.peaks, rtol=2e-3, atol=1e-3)
@@ -348,7 +384,7 @@ def test_the_report_is_the_same_bytes_from_the_same_cache_without_torch(large, t
 
 @pytest.mark.slow
 def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, tmp_path, monkeypatch):
-    wanted = tmp_path / "wanted"
+    wanted, dissection = tmp_path / "wanted", load_dissection("planted", cache=undisturbed)
     replace, writes = os.replace, 0
 
     def counted(source, target):
@@ -369,13 +405,13 @@ def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, t
         return interrupted
 
     monkeypatch.setattr(os, "replace", counted)
-    dissectreport.render("planted", wanted, cache=undisturbed)
+    write_site(dissection, wanted)
     for limit in (0, writes // 2, writes - 1):
         monkeypatch.setattr(os, "replace", killed_after(limit))
         with pytest.raises(Killed):
-            dissectreport.render("planted", tmp_path / f"site{limit}", cache=undisturbed)
+            write_site(dissection, tmp_path / f"site{limit}")
         monkeypatch.setattr(os, "replace", replace)
-        dissectreport.render("planted", tmp_path / f"site{limit}", cache=undisturbed)
+        write_site(dissection, tmp_path / f"site{limit}")
         assert content(tmp_path / f"site{limit}") == content(wanted)
 
 
@@ -569,7 +605,7 @@ def test_what_was_never_measured_is_named(tmp_path):
 # --- interventions ---
 
 
-INTERVENED = {"interventions": True, "budget": "quick", "precision": "float32", "samples": 192}
+INTERVENED = {"interventions": True, "controls": False, "budget": "quick", "precision": "float32", "samples": 192}
 SHIPPED = INTERVENTION_BUDGETS["quick"]
 COARSE = replace(
     SHIPPED,
@@ -593,6 +629,11 @@ COARSE = replace(
 )
 
 
+KINDS = {"search", "first order", "rankings", "trials", "ablations", "random ablations", "insertions"}
+KINDS |= {"sampled ablations", "variants", "contexts", "edited pictures"}
+"""What is measured of interventions."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def small_budget():
     """The budget of a quick run, and learned orders too."""
@@ -611,8 +652,13 @@ def intervened(tmp_path_factory):
 
 @pytest.mark.slow
 def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, tmp_path):
-    measured(tmp_path, **INTERVENED | {"workers": 2})
-    assert content(tmp_path) == content(intervened)
+    cache = shutil.copytree(intervened, tmp_path / "cache")
+    before = [folder.facts()["kind"] for folder in store.folders(cache / "measurements")]
+    for folder in store.folders(cache / "measurements"):
+        if folder.facts()["kind"] in KINDS:
+            shutil.rmtree(folder.folder)
+    measured(cache, **INTERVENED | {"workers": 2})
+    assert set(before) >= KINDS and content(cache) == content(intervened)
 
 
 @pytest.mark.slow
@@ -627,15 +673,13 @@ def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
 
 def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
-    kinds = {"search", "first order", "rankings", "trials", "ablations", "random ablations", "insertions"}
-    kinds |= {"sampled ablations", "variants", "contexts", "edited pictures"}
     victims = []
     for folder in store.folders(tmp_path / "cache" / "measurements"):
-        if folder.facts()["kind"] in kinds:
+        if folder.facts()["kind"] in KINDS:
             victims.append(folder.path(folder.names()[0]))
             victims[-1].write_bytes(b"no")
     heard = measured(tmp_path / "cache", **INTERVENED)
-    assert len(victims) == len(kinds)
+    assert len(victims) == len(KINDS)
     assert all(any(str(victim) in line for line in heard.lines) for victim in victims)
     assert content(tmp_path / "cache") == content(intervened)
 
@@ -671,7 +715,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
 
 def test_a_quick_run_learns_no_ranking_and_its_pages_do_not_mention_any(copied, tmp_path, monkeypatch):
     monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
-    measured(copied, **INTERVENED | {"samples": 64})
+    measured(copied, **INTERVENED | {"samples": 64, "controls": True})
     whole = load_dissection("planted", cache=copied)
     assert set(whole.interventions.curves["ranking"]) == {"gradient", "IoU", "random"}
     assert set(whole.interventions.concepts["best_ranking"]) <= {"gradient", "IoU"}

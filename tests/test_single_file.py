@@ -146,6 +146,7 @@ def test_every_picture_of_it_is_an_image(report: Path) -> None:
         assert Image.open(io.BytesIO(base64.b64decode(content))).format == kind.upper()
 
 
+@pytest.mark.usefixtures("rendered_anew")
 def test_the_same_dissection_gives_the_same_file(report: Path) -> None:
     assert single_file(with_interventions(example_dissection(units=12)))[0] == report.read_bytes()
 

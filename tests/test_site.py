@@ -53,6 +53,7 @@ def test_every_link_leads_to_a_file_of_the_site(site: Path) -> None:
     assert broken_links(site.resolve()) == []
 
 
+@pytest.mark.usefixtures("rendered_anew")
 def test_the_same_dissection_gives_the_same_bytes(dissection: Dissection, site: Path, tmp_path: Path) -> None:
     write_site(example_dissection(), tmp_path)
     assert contents(tmp_path) == contents(site)
@@ -325,6 +326,7 @@ def test_progress_counts_units(tmp_path: Path) -> None:
     assert seen == [(16, 40), (20, 40), (36, 40), (40, 40)]
 
 
+@pytest.mark.usefixtures("rendered_anew")
 def test_the_same_files_are_rendered_by_any_process_and_in_any_order(tmp_path: Path) -> None:
     def last_first(work: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         for part in reversed(parts):

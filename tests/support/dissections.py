@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -323,6 +325,13 @@ def example_dissection(
     seed: int = 0, units: int = 12, layers: int = 2, name: str = "planted", size: int = 64, side: int = 8
 ) -> Dissection:
     """A plausible dissection of `layers` layers of `units` units; the same arguments, the same value."""
+    made: Dissection = pickle.loads(_example(seed, units, layers, name, size, side))
+    return made
+
+
+@lru_cache(maxsize=64)
+def _example(seed: int, units: int, layers: int, name: str, size: int, side: int) -> bytes:
+    """The same as bytes, of which every test takes a value of its own."""
     rng = np.random.default_rng(seed)
     drawn = [draw(rng, size) for _ in range(SHOWN)]
     pixels = np.stack([image for image, _ in drawn])
@@ -349,7 +358,7 @@ def example_dissection(
         index=pd.Index(occurs, name="number"),
     )
     confidence = np.clip(0.99 - rng.random((4, GRID, GRID)) * 0.3, 0, 1).astype(np.float16)
-    return Dissection(
+    made = Dissection(
         model=name,
         provenance=make_provenance(name, seed, size),
         vocabulary=pd.DataFrame(LISTED, columns=["concept", "category"]),
@@ -364,6 +373,7 @@ def example_dissection(
         ),
         notes=("A made-up dissection with drawn pictures; no network was measured.",),
     )
+    return pickle.dumps(made)
 
 
 def make_provenance(name: str, seed: int, size: int) -> Provenance:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import namedtuple
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -33,7 +34,14 @@ LEAST_EFFECT = 0.01
 
 def rows_of(table: pd.DataFrame) -> list[Any]:
     """The rows of a table, each with its columns as attributes."""
-    return list(table.itertuples())
+    row = _row_type(tuple(map(str, table.columns)))
+    return list(map(row._make, zip(table.index, *(column for _, column in table.items()), strict=True)))
+
+
+@lru_cache(maxsize=256)
+def _row_type(columns: tuple[str, ...]) -> type[Any]:
+    """The type of the rows of tables of these columns, made once: pandas makes one a table, for a third of the time."""
+    return namedtuple("Row", ("Index", *columns), rename=True)  # type: ignore[misc]
 
 
 def view_of(concept: str) -> str:

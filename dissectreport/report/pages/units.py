@@ -168,7 +168,7 @@ class LayerRows:
         is_edited = interventions is not None and interventions.layer == layer.name
         strips = interventions.strips.values() if interventions is not None and is_edited else ()
         return cls(
-            list(layer.table.itertuples()),
+            rows_of(layer.table),
             _by_unit(layer.pairs, units),
             _by_unit(layer.labels, units),
             _by_unit(layer.correlated, units),
