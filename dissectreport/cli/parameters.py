@@ -1,6 +1,5 @@
 """Parameters of commands, made from the groups of options: a command takes a group, the shell sees its fields.
 
-@app.command()
 @with_options
 def check(options: Annotated[Options, Only("model", "device")]) -> None: ...
 """

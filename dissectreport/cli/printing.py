@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from dissectreport.errors import counted
 from dissectreport.pipeline.schedule import spoken, spoken_rate
 from dissectreport.run.shards import WHOLE, RunPart
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from dissectreport.pipeline.preflight import LayerSummary
     from dissectreport.plugins import PluginInfo
     from dissectreport.report.site.writing import Written
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        typer.echo(line)
 
 
 def written_lines(written: Written, seconds: float) -> Iterator[str]:
