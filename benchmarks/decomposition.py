@@ -21,7 +21,7 @@ from dissectreport.run.plan import ROTATIONS, Plan, Reading
 from dissectreport.run.rules import Edge
 from dissectreport.run.shards import SHARD
 from dissectreport.stats.thresholds import Thresholds
-from dissectreport.worker import counting
+from dissectreport.worker import concept_masks, counting
 from dissectreport.worker.loaded_networks import keep_memory
 from dissectreport.worker.observing import at_lattice, readings_of
 
@@ -30,9 +30,9 @@ PLAN = Plan("generator", "segmenter")
 
 def row(what: str, maps: dict[str, Tensor], labels: Tensor, concepts: int, networks: float) -> dict[str, Any]:
     """The milliseconds a sample that each part of the pass takes."""
-    on_grid = counting.on_grid(labels, PLAN.grid)
-    masks = counting.Masks.of(on_grid, concepts)
-    sparse = counting.Masks.of(at_lattice(on_grid, PLAN), concepts)
+    on_grid = concept_masks.on_grid(labels, PLAN.grid)
+    masks = concept_masks.Masks.of(on_grid, concepts)
+    sparse = concept_masks.Masks.of(at_lattice(on_grid, PLAN), concepts)
     thresholds = {name: levels_of(read) for name, read in maps.items()}
 
     def count(how: Any) -> None:
@@ -60,13 +60,13 @@ def row(what: str, maps: dict[str, Tensor], labels: Tensor, concepts: int, netwo
     }
 
 
-def directions(maps: dict[str, Tensor], sparse: counting.Masks, thresholds: dict[Reading, Thresholds]) -> None:
+def directions(maps: dict[str, Tensor], sparse: concept_masks.Masks, thresholds: dict[Reading, Thresholds]) -> None:
     """Random directions in all bases, as they are counted."""
     for reading, read in readings_of(maps, PLAN, list(thresholds), 0).items():
         counting.chance(read, sparse, thresholds[reading], len(PLAN.lattice), Edge.CLAMP, with_shifted=False)
 
 
-def one_basis(maps: dict[str, Tensor], masks: counting.Masks, thresholds: dict[Reading, Thresholds]) -> None:
+def one_basis(maps: dict[str, Tensor], masks: concept_masks.Masks, thresholds: dict[Reading, Thresholds]) -> None:
     """Random directions in one basis at all pixels of the grid, for comparison."""
     for name, read in maps.items():
         turned = hooks.rotate(read, ROTATIONS[0])

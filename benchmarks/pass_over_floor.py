@@ -22,7 +22,7 @@ from dissectreport.run.rules import Edge
 from dissectreport.run.shards import SHARD
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, Thresholds
-from dissectreport.worker import counting
+from dissectreport.worker import concept_masks, counting
 from dissectreport.worker.pilot import even_cells
 
 PAPER = (512, 512, 512, 512, 256, 128, 64, 32)
@@ -71,12 +71,12 @@ def generate(module: nn.Module, z: Tensor, layers: list[str]) -> tuple[Tensor, d
 def count(maps: dict[str, Tensor], labels: Tensor, thresholds: dict[str, Thresholds], grid: int, concepts: int) -> None:
     """All counts of a shard."""
     coarse = min(grid, 64)
-    under = counting.Masks.of(counting.on_grid(labels, coarse), concepts)
+    under = concept_masks.Masks.of(concept_masks.on_grid(labels, coarse), concepts)
     for name, read in maps.items():
         if coarse == grid:
             counting.joint_and_chance(read, under, thresholds[name], coarse, Edge.CLAMP)
         else:
-            masks = counting.Masks.of(counting.on_grid(labels, grid), concepts)
+            masks = concept_masks.Masks.of(concept_masks.on_grid(labels, grid), concepts)
             counting.joint(read, masks, thresholds[name], grid, Edge.CLAMP)
             counting.chance(read, under, thresholds[name], coarse, Edge.CLAMP)
         counting.cross(read, thresholds[name])

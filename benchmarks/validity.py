@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dissectreport.analysis.dissection.spike_in import spike_in
 from dissectreport.run.shards import BATCH, SHARD, even_groups
 from dissectreport.stats.spikes import Spikes
-from dissectreport.worker.counting import Masks, on_grid
+from dissectreport.worker.concept_masks import Masks, on_grid
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.spikes import spikes
 

@@ -21,7 +21,7 @@ from dissectreport.stats.thresholds import (
     Thresholds,
     nearest,
 )
-from dissectreport.worker import counting, pilot
+from dissectreport.worker import binning, concept_masks, counting, pilot, whole_counts
 from dissectreport.worker.observing import readings_of
 
 GRID = 8
@@ -53,7 +53,7 @@ def present(labels):
 
 def test_joint_counts_equal_masks_laid_over_masks(case):
     maps, labels, thresholds = case
-    joint, _ = counting.joint_and_chance(maps, counting.Masks.of(labels, CONCEPTS), thresholds, GRID, "clamp")
+    joint, _ = counting.joint_and_chance(maps, concept_masks.Masks.of(labels, CONCEPTS), thresholds, GRID, "clamp")
     on, shown = on_above(maps, thresholds), present(labels)
     both, above = joint.above()
     assert joint.concepts.tolist() == list(range(1, CONCEPTS))
@@ -65,7 +65,7 @@ def test_joint_counts_equal_masks_laid_over_masks(case):
 
 def test_the_chance_level_is_the_mean_overlap_over_all_pairings_of_different_images(case):
     maps, labels, thresholds = case
-    _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, CONCEPTS), thresholds, GRID, "clamp")
+    _, chance = counting.joint_and_chance(maps, concept_masks.Masks.of(labels, CONCEPTS), thresholds, GRID, "clamp")
     on, shown = on_above(maps, thresholds)[thresholds.chance_columns], present(labels)
     pairs = [
         np.einsum("tuhw,chw->uct", on[:, i].astype(int), shown[j].astype(int))
@@ -80,7 +80,7 @@ def test_the_chance_level_is_the_mean_overlap_over_all_pairings_of_different_ima
 
 def test_chance_counts_alone_equal_those_counted_together_with_the_joint_counts(case):
     maps, labels, thresholds = case
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     together, alone = (
         counting.joint_and_chance(maps, masks, thresholds, GRID, "clamp")[1],
         counting.chance(maps, masks, thresholds, GRID, "clamp"),
@@ -93,7 +93,7 @@ def test_chance_counts_alone_equal_those_counted_together_with_the_joint_counts(
 def test_a_finer_grid_is_counted_in_blocks_with_the_same_result(case, monkeypatch, direct):
     maps, labels, thresholds = case
     monkeypatch.setattr(counting, "DIRECT", direct)
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     whole = counting.joint_and_chance(maps, masks, thresholds, GRID, "clamp")[0]
     monkeypatch.setattr(counting, "CHUNK", 8 * GRID * GRID * 2)
     blocks = counting.joint(maps, masks, thresholds, GRID, "clamp")
@@ -112,7 +112,7 @@ def test_cells_are_those_of_the_upsampled_activations_inside_and_outside_the_ran
     for images in (0, 2, 5):
         found = torch.cat(
             [
-                torch.cat(list(counting.cells(maps[:, one], low[one], width[one], CELLS, GRID, "clamp", images)))
+                torch.cat(list(binning.cells(maps[:, one], low[one], width[one], CELLS, GRID, "clamp", images)))
                 for one in (slice(unit, unit + 1) for unit in range(3))
             ]
         )
@@ -122,7 +122,7 @@ def test_cells_are_those_of_the_upsampled_activations_inside_and_outside_the_ran
 @pytest.mark.parametrize("end", [40, 10**9])
 def test_renumbering_by_counting_equals_renumbering_by_sorting(end):
     numbers = torch.from_numpy(np.random.default_rng(4).integers(0, 40, (3, 50)))
-    codes, places = counting.renumbered(numbers, end)
+    codes, places = concept_masks.renumbered(numbers, end)
     wanted = torch.unique(numbers, return_inverse=True)
     assert torch.equal(codes, wanted[0])
     assert torch.equal(places, wanted[1])
@@ -130,7 +130,7 @@ def test_renumbering_by_counting_equals_renumbering_by_sorting(end):
 
 def test_a_concept_in_two_slots_of_a_pixel_counts_once():
     labels = torch.full((1, 2, GRID, GRID), 3)
-    assert counting.Masks.of(labels, CONCEPTS).by_image.tolist() == [[GRID * GRID]]
+    assert concept_masks.Masks.of(labels, CONCEPTS).by_image.tolist() == [[GRID * GRID]]
 
 
 def test_upsampling_equals_interpolation_between_pixel_centres():
@@ -184,7 +184,7 @@ def test_thresholds_rise_and_have_the_on_fractions_asked_for():
 
 def test_label_sets_hold_exactly_the_concepts_of_their_pixels():
     labels = torch.from_numpy(np.random.default_rng(3).integers(0, 40, (3, 4, GRID, GRID)))
-    masks = counting.Masks.of(labels, 40)
+    masks = concept_masks.Masks.of(labels, 40)
     pixel = (1, 5, 6)
     held = masks.concepts[masks.holds[:, masks.label_sets[1, 5 * GRID + 6]].bool().numpy()]
     assert held.tolist() == sorted({int(v) for v in labels[pixel[0], :, pixel[1], pixel[2]]} - {0})
@@ -228,7 +228,7 @@ def test_joint_counts_at_exact_thresholds_equal_a_loop():
     thresholds = exact_thresholds(maps)
     for edge in ("clamp", "zero"):
         bins, shown = bins_of(maps, thresholds, edge), present(labels)
-        masks = counting.Masks.of(labels, CONCEPTS)
+        masks = concept_masks.Masks.of(labels, CONCEPTS)
         joint = counting.joint(maps, masks, thresholds, GRID, edge)
         for unit in range(2):
             for number, concept in enumerate(masks.concepts):
@@ -242,19 +242,19 @@ def test_joint_counts_at_exact_thresholds_equal_a_loop():
 
 def test_activations_that_equal_a_threshold_do_not_exceed_it():
     thresholds = ExactThresholds(np.zeros(1), np.ones(1), np.float32([[1, 2]]), np.zeros(1, np.int64))
-    masks = counting.Masks.of(torch.ones(1, 1, 1, 3, dtype=torch.int64), 2)
-    binning = counting.binning_of(thresholds, torch.device("cpu"))
+    masks = concept_masks.Masks.of(torch.ones(1, 1, 1, 3, dtype=torch.int64), 2)
+    compared = binning.binning_of(thresholds, torch.device("cpu"))
     laid = torch.tensor([1.0, 1.5, 2.5])
-    assert binning.bin(0, laid, masks.label_sets).tolist() == [0, 1, 2]
-    assert binning.step(0, laid, masks.label_sets).tolist() == [0, 1, 2]
-    assert binning.bin(0, laid, torch.zeros(0, dtype=torch.int16)).dtype == torch.int16
+    assert compared.bin(0, laid, masks.label_sets).tolist() == [0, 1, 2]
+    assert compared.step(0, laid, masks.label_sets).tolist() == [0, 1, 2]
+    assert compared.bin(0, laid, torch.zeros(0, dtype=torch.int16)).dtype == torch.int16
 
 
 def test_chance_at_exact_thresholds_equals_a_loop_also_for_the_masks_of_the_next_image():
     maps, labels = some_maps(), sparse_labels()
     thresholds = exact_thresholds(maps)
     bins, shown = bins_of(maps, thresholds), present(labels)
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     chance = counting.chance(maps, masks, thresholds, GRID, "clamp")
     for threshold in range(5):
         on = bins > threshold
@@ -274,7 +274,7 @@ def test_chance_at_exact_thresholds_equals_a_loop_also_for_the_masks_of_the_next
 
 def test_without_the_masks_of_the_next_image_nothing_else_changes(case):
     maps, labels, thresholds = case
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     full = counting.chance(maps, masks, thresholds, GRID, "clamp").arrays()
     bare = counting.chance(maps, masks, thresholds, GRID, "clamp", with_shifted=False).arrays()
     assert full.keys() == bare.keys()
@@ -284,7 +284,7 @@ def test_without_the_masks_of_the_next_image_nothing_else_changes(case):
 
 def test_units_are_laid_out_in_parts_that_fit_with_the_same_result(case, monkeypatch):
     maps, labels, thresholds = case
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     whole = counting.joint_and_chance(maps, masks, thresholds, GRID, "clamp")
     monkeypatch.setattr(counting, "CHUNK", len(maps) * GRID * GRID * 2)
     for one, other in zip(whole, counting.joint_and_chance(maps, masks, thresholds, GRID, "clamp"), strict=True):
@@ -307,7 +307,7 @@ def test_categories_count_the_bins_of_images_that_hold_any_of_their_concepts():
             wanted = np.bincount(bins[holds][:, unit].flatten(), minlength=6)
             assert found.bins[unit, kind].tolist() == wanted.tolist()
     assert found.named.tolist() == np.bincount(labels.flatten(), minlength=8).tolist()
-    assert counting.holding(labels, category).dtype == bool
+    assert concept_masks.holding(labels, category).dtype == bool
 
 
 def test_categories_are_counted_in_bins_of_cells_too(case):
@@ -327,7 +327,7 @@ def test_ends_are_the_smallest_and_largest_activation_of_each_concept_in_each_bi
     thresholds = exact_thresholds(maps)
     bins, shown = bins_of(maps, thresholds), present(labels)
     laid = resampling.upsample(maps, (GRID, GRID)).numpy()
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     ends = counting.ends(maps, masks, thresholds, GRID, "clamp")
     assert ends.concepts is masks.concepts
     for unit in range(2):
@@ -340,12 +340,12 @@ def test_ends_are_the_smallest_and_largest_activation_of_each_concept_in_each_bi
 
 def test_areas_and_positions_of_concepts_are_those_of_their_masks():
     labels = some_labels()
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     shown = present(labels)[:, masks.concepts - 1]
     assert (masks.images, masks.sets) == (4, int(masks.label_sets.max()) + 1)
     assert np.array_equal(masks.by_image, shown.sum((2, 3)))
     assert np.array_equal(masks.by_pixel, shown.sum(0).reshape(len(masks.concepts), -1))
-    areas = counting.areas(masks, 96)
+    areas = concept_masks.areas(masks, 96)
     assert areas.samples.tolist() == [96, 97, 98, 99] and areas.grid == GRID**2
     assert areas.concepts is masks.concepts
     assert np.array_equal(areas.pixels, masks.by_image) and areas.samples.dtype == np.int64
@@ -354,8 +354,8 @@ def test_areas_and_positions_of_concepts_are_those_of_their_masks():
 def test_nothing_is_a_concept_only_where_it_is_asked_for():
     labels = torch.zeros(1, 2, GRID, GRID, dtype=torch.int64)
     labels[0, 0, 0, 0] = 5
-    assert counting.Masks.of(labels, CONCEPTS).concepts.tolist() == [5]
-    with_nothing = counting.Masks.of(labels, CONCEPTS, least=0)
+    assert concept_masks.Masks.of(labels, CONCEPTS).concepts.tolist() == [5]
+    with_nothing = concept_masks.Masks.of(labels, CONCEPTS, least=0)
     assert with_nothing.concepts.tolist() == [0, 5]
     # One pixel names 5 in its first slot and nothing in its second.
     assert with_nothing.by_image.tolist() == [[GRID * GRID, 1]]
@@ -364,7 +364,7 @@ def test_nothing_is_a_concept_only_where_it_is_asked_for():
 def test_labels_of_many_slots_and_a_large_vocabulary_do_not_overflow():
     random = np.random.default_rng(8)
     labels = torch.from_numpy(random.integers(0, 100_000, (2, 6, 4, 4)))
-    masks = counting.Masks.of(labels, 100_000)
+    masks = concept_masks.Masks.of(labels, 100_000)
     for image in range(2):
         for pixel in range(16):
             held = masks.concepts[masks.holds[:, masks.label_sets[image, pixel]].bool().numpy()]
@@ -374,20 +374,20 @@ def test_labels_of_many_slots_and_a_large_vocabulary_do_not_overflow():
 @pytest.mark.parametrize(("side", "rows"), [(8, range(8)), (16, range(1, 16, 2)), (4, [0, 0, 1, 1, 2, 2, 3, 3])])
 def test_labels_on_the_grid_are_those_at_the_centres_of_its_cells(side, rows):
     labels = torch.arange(side * side).reshape(1, 1, side, side)
-    found = counting.on_grid(labels, GRID)
+    found = concept_masks.on_grid(labels, GRID)
     assert found[0, 0].tolist() == [[row * side + column for column in rows] for row in rows]
     assert (found is labels) == (side == GRID)
 
 
 def test_labels_of_oblong_images_are_taken_along_each_side():
     labels = torch.arange(8 * 16).reshape(1, 1, 8, 16)
-    assert counting.on_grid(labels, 8)[0, 0, 3].tolist() == [3 * 16 + column for column in range(1, 16, 2)]
+    assert concept_masks.on_grid(labels, 8)[0, 0, 3].tolist() == [3 * 16 + column for column in range(1, 16, 2)]
 
 
 def test_outside_a_zero_padded_map_activations_are_zero_and_not_the_lowest_cell():
     maps = torch.full((1, 1, 2, 2), 4.0)
     low, width = np.array([-8.0]), np.array([0.5])
-    (laid,) = counting.cells(maps, low, width, 32, 4, "zero")
+    (laid,) = binning.cells(maps, low, width, 32, 4, "zero")
     faded = resampling.upsample(maps, (4, 4), "zero").flatten()
     assert laid.tolist() == [int((value + 8) / 0.5) for value in faded.tolist()]
     assert laid.dtype == torch.int32 and laid.min() >= 16
@@ -398,14 +398,14 @@ def test_outside_a_zero_padded_map_activations_are_zero_and_not_the_lowest_cell(
 )
 def test_keys_take_the_smallest_type_that_holds_them(sets, wide, kind):
     label_sets = torch.tensor([[0, sets - 1], [1, 0]], dtype=torch.int32)
-    found = counting.pixel_keys(label_sets, sets, 10, wide)
+    found = whole_counts.pixel_keys(label_sets, sets, 10, wide)
     assert found.dtype == kind
     assert found.tolist() == [0, (sets - 1) * 10, 10, 0]
 
 
 def test_the_largest_key_fits_the_small_type():
     edge = 2**15 // 8
-    small, large = (counting.pixel_keys(torch.tensor([[sets - 1]]), sets, 8) for sets in (edge - 1, edge))
+    small, large = (whole_counts.pixel_keys(torch.tensor([[sets - 1]]), sets, 8) for sets in (edge - 1, edge))
     assert (small.dtype, large.dtype) == (torch.int16, torch.int32)
     assert large.item() + 7 == 2**15 - 1
 
@@ -429,11 +429,11 @@ def test_activations_outside_the_range_are_rounded_to_its_ends():
 
 
 def test_huge_shards_are_counted_in_double_precision():
-    few = counting.Masks(torch.zeros(1, 2**24 - 1, dtype=torch.int8), torch.ones(1, 1), np.array([1]))
-    many = counting.Masks(torch.zeros(1, 2**24, dtype=torch.int8), torch.ones(1, 1), np.array([1]))
-    assert counting.exact(few) and not counting.exact(many)
-    assert counting.precise(torch.tensor([3])).dtype == torch.float64
-    assert counting.whole(torch.tensor([2.9999, 7.0])).tolist() == [3, 7]
+    few = concept_masks.Masks(torch.zeros(1, 2**24 - 1, dtype=torch.int8), torch.ones(1, 1), np.array([1]))
+    many = concept_masks.Masks(torch.zeros(1, 2**24, dtype=torch.int8), torch.ones(1, 1), np.array([1]))
+    assert concept_masks.exact(few) and not concept_masks.exact(many)
+    assert whole_counts.precise(torch.tensor([3])).dtype == torch.float64
+    assert whole_counts.whole(torch.tensor([2.9999, 7.0])).tolist() == [3, 7]
 
 
 def test_counts_are_made_where_the_activations_are_whatever_the_default_device():
@@ -443,7 +443,7 @@ def test_counts_are_made_where_the_activations_are_whatever_the_default_device()
     even = Thresholds.of(Histogram(low, width, np.random.default_rng(0).integers(0, 50, (2, CELLS))))
 
     def everything():
-        masks = counting.Masks.of(labels, CONCEPTS)
+        masks = concept_masks.Masks.of(labels, CONCEPTS)
         return [
             *counting.joint_and_chance(maps, masks, even, GRID, "clamp"),
             counting.joint(maps, masks, even, GRID, "clamp"),
@@ -451,7 +451,7 @@ def test_counts_are_made_where_the_activations_are_whatever_the_default_device()
             counting.categories(maps, labels, np.array([0, 0, 0, 1, 1, 1, 1]), exact, GRID, "clamp"),
             counting.ends(maps, masks, exact, GRID, "clamp"),
             counting.cross(maps, exact),
-            counting.areas(masks, 0),
+            concept_masks.areas(masks, 0),
         ]
 
     here = everything()
@@ -465,7 +465,7 @@ def test_counts_are_made_where_the_activations_are_whatever_the_default_device()
 def test_pairs_of_so_many_images_that_single_precision_would_not_hold_their_number_are_counted_exactly():
     images, grid = 47, 97
     thresholds = ExactThresholds(np.zeros(1), np.ones(1), np.float32([[0.5]]), np.zeros(1, np.int64))
-    masks = counting.Masks.of(torch.ones(images, 1, grid, grid, dtype=torch.int64), 2)
+    masks = concept_masks.Masks.of(torch.ones(images, 1, grid, grid, dtype=torch.int64), 2)
     chance = counting.chance(torch.ones(images, 1, 1, 1), masks, thresholds, grid, "clamp")
     assert chance.crossed.item() == images**2 * grid**2 > 2**24
     assert chance.observed.item() == chance.shifted.item() == images * grid**2
@@ -473,7 +473,7 @@ def test_pairs_of_so_many_images_that_single_precision_would_not_hold_their_numb
 
 def test_neighbours_overlap_as_masks_laid_over_the_masks_of_the_image_next_in_activity(case):
     maps, labels, thresholds = case
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     _, chance, found = counting.joint_chance_and_neighbours(maps, masks, thresholds, GRID, "clamp")
     on, shown = on_above(maps, thresholds)[thresholds.chance_columns].astype(int), present(labels).astype(int)
     overlap, gap, crossed = (np.zeros_like(found.overlap) for _ in range(3))
@@ -496,7 +496,7 @@ def test_neighbours_overlap_as_masks_laid_over_the_masks_of_the_image_next_in_ac
 
 def test_pixels_by_label_set_are_those_of_masks_at_the_thresholds_of_chance(case):
     maps, labels, thresholds = case
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     *_, found = counting.joint_and_others(maps, masks, thresholds, GRID, "clamp")
     columns = thresholds.chance_columns[nearest(CHANCE_ON_FRACTIONS, np.array(label_sets.ON_FRACTIONS))]
     on, shown = on_above(maps, thresholds)[columns].astype(int), present(labels)

@@ -24,7 +24,7 @@ from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import FINE, ExactThresholds, search_thresholds
-from dissectreport.worker import counting, pilot, published_rules
+from dissectreport.worker import concept_masks, counting, pilot, published_rules
 from tests.support.reference_models import GRID, LAYER, SAMPLES, fixture, generator, vocabulary
 from tests.support.reporters import RecordingReporter
 
@@ -67,7 +67,7 @@ def found(selection):
 
 
 def search_counts(maps, labels, thresholds):
-    masks = counting.Masks.of(labels, CONCEPTS, least=0)
+    masks = concept_masks.Masks.of(labels, CONCEPTS, least=0)
     return (
         counting.joint(maps, masks, thresholds, GRID, "clamp"),
         counting.ends(maps, masks, thresholds, GRID, "clamp"),
@@ -76,7 +76,7 @@ def search_counts(maps, labels, thresholds):
 
 
 def judged_counts(maps, labels, thresholds):
-    masks = counting.Masks.of(labels, CONCEPTS)
+    masks = concept_masks.Masks.of(labels, CONCEPTS)
     return (
         *counting.joint_and_chance(maps, masks, thresholds, GRID, "clamp"),
         counting.categories(maps, labels, CATEGORY, thresholds, GRID, "clamp"),
@@ -316,7 +316,7 @@ def half_and_half():
 def iou_under(rule):
     maps, labels, thresholds = half_and_half()
     category = numbered(["-", "object", "part"])
-    _, chance = counting.joint_and_chance(maps, counting.Masks.of(labels, 3), thresholds, 4, "clamp")
+    _, chance = counting.joint_and_chance(maps, concept_masks.Masks.of(labels, 3), thresholds, 4, "clamp")
     categories = counting.categories(maps, labels, category, thresholds, 4, "clamp")
     held = Evidence(thresholds, None, lambda: [(0, chance)], lambda: [(0, categories)], 16)
     return score(held, rule_named(rule), category).ratios["iou"][0].tolist()
@@ -329,7 +329,7 @@ def test_only_images_that_hold_the_category_enter_the_union():
 
 def test_what_is_not_named_belongs_to_the_first_category():
     labels = torch.tensor([0, 1, 2]).reshape(3, 1, 1, 1)
-    held = counting.holding(labels, numbered(["-", "object", "part"]))
+    held = concept_masks.holding(labels, numbered(["-", "object", "part"]))
     assert held.tolist() == [[True, True, False], [False, False, True]]
 
 

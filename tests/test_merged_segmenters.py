@@ -19,7 +19,7 @@ from dissectreport.segmenters import colour, planted, scenes
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.colour import COLOURS
 from dissectreport.segmenters.merged import merged
-from dissectreport.worker import counting
+from dissectreport.worker import concept_masks
 
 
 @dataclass(eq=False)
@@ -94,7 +94,7 @@ def test_a_concept_of_two_parts_is_one_concept_and_one_of_two_categories_is_two(
 
 def test_a_pixel_counts_once_for_a_concept_that_two_parts_find_there() -> None:
     made = merged([LEFT, RIGHT])
-    masks = counting.Masks.of(made(images(1)), len(made.vocabulary))
+    masks = concept_masks.Masks.of(made(images(1)), len(made.vocabulary))
     pixels = dict(zip(masks.concepts.tolist(), masks.by_image[0].tolist(), strict=True))
     assert pixels == {1: 1, 2: 3, 3: 1, 4: 1, 5: 1}, "tree is in three pixels, one of which both parts name"
 

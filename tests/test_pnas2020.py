@@ -18,7 +18,7 @@ from dissectreport.segmenters import planted as planted_segmenter
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.thresholds import FINE, ExactThresholds, one_percent_thresholds
-from dissectreport.worker import counting, pilot
+from dissectreport.worker import concept_masks, counting, pilot
 from tests.support.planted_oracle import features
 
 SAMPLES, GRID, SIDE = 40, 16, 8
@@ -88,9 +88,9 @@ def cut(maps):
 
 
 def counts_of(maps, labels, thresholds):
-    maps, labels = torch.from_numpy(maps).float(), counting.on_grid(labels, GRID)
+    maps, labels = torch.from_numpy(maps).float(), concept_masks.on_grid(labels, GRID)
     category = numbered([concept.category for concept in WORDS])
-    masks = counting.Masks.of(labels, len(WORDS))
+    masks = concept_masks.Masks.of(labels, len(WORDS))
     return (
         *counting.joint_and_chance(maps, masks, thresholds, GRID, "zero"),
         counting.categories(maps, labels, category, thresholds, GRID, "zero"),

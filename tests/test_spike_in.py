@@ -20,7 +20,7 @@ from dissectreport.run.shards import even_groups
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.spikes import SHARES, Spikes
 from dissectreport.vocabulary import Vocabulary
-from dissectreport.worker.counting import Masks
+from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.spikes import spikes
 from tests.support.dissections import example_dissection
 from tests.support.simulations import PIXELS, World

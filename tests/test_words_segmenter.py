@@ -20,7 +20,7 @@ from dissectreport.segmenters.words import (
     load,
     parse_words,
 )
-from dissectreport.worker.counting import Masks
+from dissectreport.worker.concept_masks import Masks
 from tests.support.tiny_checkpoints import pictures, save
 
 SIZE = (48, 40)

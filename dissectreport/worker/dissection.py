@@ -20,7 +20,8 @@ from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import Thresholds
-from dissectreport.worker import counting
+from dissectreport.worker import concept_masks, counting
+from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import at_lattice, observe, samples_of
 from dissectreport.worker.spikes import spikes
@@ -35,18 +36,18 @@ def make_counts(
 
     def work(shard: Shard) -> dict[str, dict[str, Any]]:
         maps, labels = observe(models, plan, plan.seed, readings, shard)
-        masks = counting.Masks.of(counting.on_grid(labels, plan.grid), concepts)
-        coarse_labels = counting.on_grid(labels, plan.chance_grid)
-        coarse = masks if plan.chance_grid == plan.grid else counting.Masks.of(coarse_labels, concepts)
+        masks = Masks.of(concept_masks.on_grid(labels, plan.grid), concepts)
+        coarse_labels = concept_masks.on_grid(labels, plan.chance_grid)
+        coarse = masks if plan.chance_grid == plan.grid else Masks.of(coarse_labels, concepts)
         turned = any(reading.rotation is not None for reading in readings)
-        sparse = counting.Masks.of(at_lattice(coarse_labels, plan), concepts) if turned else coarse
+        sparse = Masks.of(at_lattice(coarse_labels, plan), concepts) if turned else coarse
         # The same for every layer.
         shared = (
             {}
             if source.untrained is not None
             else {
-                "areas": counting.areas(masks, shard.first),
-                "overlaps": counting.overlaps(masks),
+                "areas": concept_masks.areas(masks, shard.first),
+                "overlaps": concept_masks.overlaps(masks),
                 "spikes": spikes(coarse, shard.first),
             }
         )
@@ -76,7 +77,12 @@ def make_counts(
 
 
 def _joint_and_others(
-    maps: Tensor, masks: counting.Masks, coarse: counting.Masks, thresholds: Thresholds, plan: Plan, edge: Edge
+    maps: Tensor,
+    masks: Masks,
+    coarse: Masks,
+    thresholds: Thresholds,
+    plan: Plan,
+    edge: Edge,
 ) -> tuple[Joint, Chance, Neighbours, LabelSets]:
     """Joint counts on the plan's grid, and the others on its coarse one; together where the two are the same."""
     if coarse is masks:

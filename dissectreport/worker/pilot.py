@@ -16,7 +16,7 @@ from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.base import Floats
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS
-from dissectreport.worker import counting
+from dissectreport.worker import binning
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import pilot_maps
 
@@ -88,6 +88,6 @@ def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, e
     counts = []
     for unit in range(maps.shape[1]):
         row = slice(unit, unit + 1)
-        cell = next(counting.cells(maps[:, row], low[row], width[row], count, grid, edge))
+        cell = next(binning.cells(maps[:, row], low[row], width[row], count, grid, edge))
         counts.append(torch.bincount(cell, minlength=count).cpu().numpy())
     return Histogram(low, width, np.stack(counts))

@@ -13,7 +13,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.stats.categories import numbered
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import ExactThresholds
-from dissectreport.worker import counting
+from dissectreport.worker import concept_masks, counting
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import at_lattice, observe, samples_of
 
@@ -32,7 +32,7 @@ def make_search(source: Source, plan: Plan, readings: Sequence[Reading], thresho
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:
             read, threshold, label_grid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
-            masks = counting.Masks.of(label_grid, len(vocabulary), least=0)
+            masks = concept_masks.Masks.of(label_grid, len(vocabulary), least=0)
             counts[reading.key] = {
                 "joint": counting.joint(read, masks, threshold, plan.side(reading), edge),
                 "categories": counting.categories(read, label_grid, category, threshold, plan.side(reading), edge),
@@ -54,7 +54,7 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
         counts: dict[str, dict[str, Any]] = {}
         for reading in readings:
             read, threshold, label_grid = maps[reading], thresholds[reading.key], labels_on_grid(labels, plan, reading)
-            masks = counting.Masks.of(label_grid, len(vocabulary))
+            masks = concept_masks.Masks.of(label_grid, len(vocabulary))
             joint, chance = counting.joint_and_chance(read, masks, threshold, plan.side(reading), edge)
             counts[reading.key] = {
                 "joint": joint,
@@ -62,7 +62,7 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
                 "categories": counting.categories(read, label_grid, category, threshold, plan.side(reading), edge),
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
-                "areas": counting.areas(masks, shard.first),
+                "areas": concept_masks.areas(masks, shard.first),
             }
         return counts
 
@@ -71,5 +71,5 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
 
 def labels_on_grid(labels: Tensor, plan: Plan, reading: Reading) -> Tensor:
     """(n, slots, k, k) labels where a reading is counted; the next image's where it is shifted."""
-    on_grid = counting.on_grid(labels, plan.grid).roll(-reading.shift, 0)
+    on_grid = concept_masks.on_grid(labels, plan.grid).roll(-reading.shift, 0)
     return on_grid if reading.rotation is None else at_lattice(on_grid, plan)

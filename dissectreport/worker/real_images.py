@@ -12,7 +12,7 @@ from dissectreport.records.dissection import SegmentedImages
 from dissectreport.run.plan import Plan
 from dissectreport.run.shards import Shard
 from dissectreport.stats.areas import Areas
-from dissectreport.worker import counting
+from dissectreport.worker import concept_masks
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import segmented
 
@@ -39,7 +39,7 @@ def make_real_areas(source: Source, plan: Plan, of: int) -> Callable[[Shard], di
             return {"areas": Areas(samples, samples, np.zeros((0, 0), np.int64), plan.grid**2)}
         with torch.no_grad():
             labels = torch.cat([models.labels(part.to(models.device)) for part in torch.split(images, plan.batch)])
-        masks = counting.Masks.of(counting.on_grid(labels, plan.grid), len(models.segmenter.vocabulary))
-        return {"areas": replace(counting.areas(masks, shard.first), samples=samples)}
+        masks = concept_masks.Masks.of(concept_masks.on_grid(labels, plan.grid), len(models.segmenter.vocabulary))
+        return {"areas": replace(concept_masks.areas(masks, shard.first), samples=samples)}
 
     return work

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from dissectreport.stats.spikes import SHARES, Spikes
-from dissectreport.worker.counting import Masks, precise, whole
+from dissectreport.worker.concept_masks import Masks
+from dissectreport.worker.whole_counts import precise, whole
 
 SEED = 1927
 """Of the images in which planted units have their concept's own mask; the first sample's number is added."""
