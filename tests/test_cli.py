@@ -35,6 +35,7 @@ SMALL = [
     "cpu",
     "--no-interventions",
     "--no-artifacts",
+    "--quick",
 ]
 
 
@@ -368,7 +369,7 @@ def test_models_lists_what_can_be_named():
 
 @pytest.mark.slow
 def test_interrupted_it_says_that_finished_work_is_kept(tmp_path):
-    words = ["measure", "planted", "--samples", "100000", "--workers", "1", "--cache", str(tmp_path)]
+    words = ["measure", "planted", *SMALL, "--samples", "100000", "--no-controls", "--cache", str(tmp_path)]
     process = subprocess.Popen(
         [*PROGRAM, *words],
         stderr=subprocess.PIPE,

@@ -127,8 +127,7 @@ def test_a_list_of_names_with_commas_comes_back() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("kind", "workers"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)])
 def test_a_signal_ends_every_process_although_a_plugin_hangs(
     tmp_path: Path, kind: signal.Signals, workers: int
 ) -> None:
