@@ -25,7 +25,7 @@ from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds
 from dissectreport.worker.binning import ComparedBinning, TabledBinning, binning_of
 from dissectreport.worker.concept_masks import Masks, exact, holding
-from dissectreport.worker.unit_counter import UnitCounter, Wanted
+from dissectreport.worker.unit_counter import UnitCounter, WantedCounts
 from dissectreport.worker.whole_counts import counted, pixel_keys, precise, whole
 
 DIRECT = 1 << 18
@@ -108,7 +108,7 @@ def joint_and_chance(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> tuple[Joint, Chance]:
     """Joint counts and those of chance from the same upsampled activations."""
-    counter = _count(maps, masks, thresholds, grid, edge, Wanted(joint=True))
+    counter = _count(maps, masks, thresholds, grid, edge, WantedCounts(joint=True))
     return counter.joint(), counter.chance()
 
 
@@ -116,14 +116,14 @@ def chance(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, with_shifted: bool = True
 ) -> Chance:
     """Only the counts for the chance level; without `with_shifted`, `shifted` stays 0."""
-    return _count(maps, masks, thresholds, grid, edge, Wanted(shifted=with_shifted)).chance()
+    return _count(maps, masks, thresholds, grid, edge, WantedCounts(shifted=with_shifted)).chance()
 
 
 def joint_chance_and_neighbours(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> tuple[Joint, Chance, Neighbours]:
     """Joint counts, those of chance and those of neighbours from the same upsampled activations."""
-    counter = _count(maps, masks, thresholds, grid, edge, Wanted(joint=True, neighbours=True))
+    counter = _count(maps, masks, thresholds, grid, edge, WantedCounts(joint=True, neighbours=True))
     return counter.joint(), counter.chance(), counter.neighbours()
 
 
@@ -131,7 +131,7 @@ def joint_and_others(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> tuple[Joint, Chance, Neighbours, LabelSets]:
     """Joint counts and those of chance, neighbours and label sets from the same upsampled activations."""
-    counter = _count(maps, masks, thresholds, grid, edge, Wanted(joint=True, neighbours=True, label_sets=True))
+    counter = _count(maps, masks, thresholds, grid, edge, WantedCounts(joint=True, neighbours=True, label_sets=True))
     return counter.joint(), counter.chance(), counter.neighbours(), counter.label_sets()
 
 
@@ -139,11 +139,13 @@ def chance_and_others(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge
 ) -> tuple[Chance, Neighbours, LabelSets]:
     """The counts of chance, neighbours and label sets from the same upsampled activations."""
-    counter = _count(maps, masks, thresholds, grid, edge, Wanted(neighbours=True, label_sets=True))
+    counter = _count(maps, masks, thresholds, grid, edge, WantedCounts(neighbours=True, label_sets=True))
     return counter.chance(), counter.neighbours(), counter.label_sets()
 
 
-def _count(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, wanted: Wanted) -> UnitCounter:
+def _count(
+    maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, wanted: WantedCounts
+) -> UnitCounter:
     binning = binning_of(thresholds, maps.device)
     counter = UnitCounter(masks, binning, thresholds.chance_columns, wanted, maps.device)
     units = maps.shape[1]

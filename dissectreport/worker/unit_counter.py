@@ -20,7 +20,7 @@ from dissectreport.worker.whole_counts import counted, pixel_keys, precise, whol
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedCounts:
     """What is counted besides the chance level."""
 
     joint: bool = False
@@ -33,7 +33,7 @@ class UnitCounter:
     """Counts units one by one against the masks of a shard."""
 
     def __init__(
-        self, masks: Masks, binning: Binning, chance_columns: Ints, wanted: Wanted, device: torch.device
+        self, masks: Masks, binning: Binning, chance_columns: Ints, wanted: WantedCounts, device: torch.device
     ) -> None:
         self.masks, self.binning, self.chance_columns = masks, binning, chance_columns
         self.fine, self.with_shifted, self.with_neighbours = wanted.joint, wanted.shifted, wanted.neighbours
