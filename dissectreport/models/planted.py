@@ -213,11 +213,19 @@ class Canvas(nn.Module):
 
     def layered(self, on: Tensor) -> Tensor:
         """(n, paints - 1, size, size) of 0 and 1 -> (n, 3, size, size) image, sky where no paint is visible."""
+        if not torch.is_grad_enabled():
+            return self._topmost(on)
         image = self.colours[0].expand(len(on), 3, *on.shape[2:])
         for paint, colour in enumerate(self.colours[1:]):
             alpha = on[:, paint : paint + 1]
             image = alpha * colour + (1 - alpha) * image
         return image
+
+    def _topmost(self, on: Tensor) -> Tensor:
+        """The same image without gradients, in a quarter of the time: the colour of the last paint that is visible."""
+        numbers = torch.arange(1, on.shape[1] + 1, device=on.device, dtype=on.dtype)[:, None, None]
+        last = (on * numbers).amax(1).long()
+        return self.colours[:, :, 0, 0][last].permute(0, 3, 1, 2).contiguous()
 
 
 def only_where_needed(on: Tensor) -> Tensor:

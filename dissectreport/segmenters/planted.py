@@ -99,7 +99,7 @@ class PlantedSegmenter:
     def _distances(self, images: Tensor) -> Tensor:
         """(n, 12, h, w) squared distances, summed channel by channel."""
         red, green, blue = ((images[:, None, i] - self.colours[None, :, i, None, None]).square() for i in range(3))
-        return red + green + blue
+        return red.add_(green).add_(blue)
 
 
 def load() -> PlantedSegmenter:
