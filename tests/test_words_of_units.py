@@ -210,6 +210,8 @@ def test_a_build_with_words_says_what_it_compared(folder, tmp_path):
         "planted",
         layers=("features",),
         samples=240,
+        pilot=96,
+        workers=1,
         controls=False,
         interventions=False,
         artifacts=False,
