@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -388,7 +389,8 @@ def test_a_layer_that_no_gradient_reaches_is_refused_in_one_line() -> None:
 # --- orders ---
 
 
-def inputs(model: EditedModel, concept: str) -> rankings.RankingInputs:
+@cache
+def inputs(concept: str) -> rankings.RankingInputs:
     """What the orders of one concept are made from, over a few choosing latents."""
     where = replace(key(), concepts=(number_of(concept),))
     presence, patches = gradients.make_search(SOURCE, where)(Shard(0, 0, 96))
@@ -424,7 +426,7 @@ def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_cor
         learned_mask_trial_steps=12,
     )
     causes = {UNIT[name] for name in (ROOF if concept == "roof" else ("ball",))}
-    found = rankings.learn_mask(model, budget, inputs(model, concept), number_of(concept))
+    found = rankings.learn_mask(model, budget, inputs(concept), number_of(concept))
     leading = set(np.argsort(-found.weights)[: len(causes)].tolist())
     assert leading == causes
     assert found.is_usable and found.end_loss < found.start_loss - 0.1
@@ -433,20 +435,20 @@ def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_cor
 
 def test_the_learned_mask_has_improved_when_the_default_budget_ends(model: EditedModel) -> None:
     budget = replace(INTERVENTION_BUDGETS["default"], search=96, learned_mask_samples=24, learned_mask_held_out=8)
-    found = rankings.learn_mask(model, budget, inputs(model, "roof"), number_of("roof"))
+    found = rankings.learn_mask(model, budget, inputs("roof"), number_of("roof"))
     assert found.is_usable
     assert set(np.argsort(-found.weights)[:4].tolist()) == {UNIT[name] for name in ROOF}
 
 
 def test_greedy_takes_the_units_that_draw_a_concept_together_first(model: EditedModel) -> None:
     budget = replace(QUICK, greedy_units=4, greedy_images=8)
-    order = rankings.greedy(model, budget, inputs(model, "roof"), number_of("roof"))
+    order = rankings.greedy(model, budget, inputs("roof"), number_of("roof"))
     assert sorted(order.tolist()) == list(range(len(UNITS)))
     assert len({UNIT[name] for name in ROOF} & set(order[:4].tolist())) >= 3, "one may stay: it draws nothing alone"
 
 
 def test_candidates_where_the_concept_is_already_gain_nothing(model: EditedModel) -> None:
-    one = inputs(model, "ball")
+    one = inputs("ball")
     places, gains = rankings.candidates(model, replace(QUICK, learned_mask_tries=40), one, number_of("ball"))
     assert places[:, 0].tolist() == list(range(40)), "one place in each image"
     assert (gains > 0).any()
@@ -479,7 +481,7 @@ def test_some_images_of_every_kind_are_kept_for_validation(seed: int, ours: int,
 
 
 def test_the_mask_is_learned_from_few_images_and_left_where_it_starts_with_fewer(model: EditedModel) -> None:
-    one = inputs(model, "ball")
+    one = inputs("ball")
     few = replace(one, present=one.present[:12], patches=one.patches[:12])
     budget = replace(QUICK, learned_mask_samples=40, learned_mask_held_out=20, penalties=(0.005, 0.05))
     found = rankings.learn_mask(model, budget, few, number_of("ball"))
@@ -491,7 +493,7 @@ def test_the_mask_is_learned_from_few_images_and_left_where_it_starts_with_fewer
 
 
 def test_an_optimisation_that_diverges_says_so(model: EditedModel) -> None:
-    broken = replace(inputs(model, "ball"), constant=np.full(len(UNITS), np.nan))
+    broken = replace(inputs("ball"), constant=np.full(len(UNITS), np.nan))
     with pytest.raises(ModelError, match="diverged"):
         rankings.learn_mask(model, replace(LEARNING, learned_mask_trial_steps=3), broken, number_of("ball"))
 
