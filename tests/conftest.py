@@ -44,21 +44,34 @@ def installed(name: str) -> str:
 
 SLOWEST = (
     "test_pipeline.py",
-    "test_artifacts.py",
     "test_browser.py",
+    "test_artifacts.py",
     "test_painting_browser.py",
+    "test_painting_families.py",
     "test_compare_browser.py",
+    "test_docs.py",
+    "test_cluster.py",
     "test_own_models.py",
-    "test_site.py",
     "test_compare.py",
+    "test_site.py",
     "test_cli.py",
     "test_staged.py",
-    "test_published_generators.py",
+    "test_search.py",
     "test_sharing.py",
+    "test_policy_browser.py",
+    "test_environment.py",
     "test_training.py",
-    "test_docs.py",
+    "test_interventions.py",
+    "test_published_generators.py",
+    "test_parts.py",
 )
 """Files that are run first: a worker that gets one of them last would run it while the others are idle."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: tests of browsers, signals and processes wait as often as they compute."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
