@@ -252,7 +252,7 @@ def test_more_samples_reuse_every_finished_shard(copied):
 
 def test_with_fewer_than_five_groups_nothing_is_claimed(copied):
     for samples, has_enough_images in ((144, False), (160, True)):
-        measured(copied, samples=samples)
+        measured(copied, samples=samples, controls=False)
         found = load_dissection("planted", cache=copied)
         assert (found.provenance.groups, found.has_enough_images) == (samples // 32, has_enough_images)
         assert any("too few to tell" in note for note in found.notes) == (not has_enough_images)
