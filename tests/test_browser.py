@@ -186,6 +186,23 @@ def test_search_finds_concepts_and_unit_numbers(chromium: Browser, folder: Path)
         assert page.inner_text("#shown") == "0 of 24 units"
 
 
+def test_all_of_many_cards_show_the_label_that_is_asked_for_and_their_own_again(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    write_site(example_dissection(units=90, layers=1), tmp_path)
+    with open_page(chromium, tmp_path, LAYER) as page:
+        every = labels(page)
+        page.click("[data-category=object]")
+        shown = len(labels(page))
+        assert shown > 48, "more than are written at once"
+        written = "document.querySelectorAll('#cards > .card:not([hidden]) .corrected_iou').length"
+        wait_until(page, f"{written} === {shown}")
+        assert page.locator("#cards > .card:not([hidden]) .name > .sign-object").count() == shown
+        page.click("#clear")
+        wait_until(page, f"{written} === 0")
+        assert labels(page) == every
+
+
 def test_a_column_of_the_chart_leads_to_its_units(chromium: Browser, folder: Path) -> None:
     with open_page(chromium, folder, LAYER) as page:
         column = page.locator("a.column").first

@@ -138,7 +138,7 @@ def test_a_photo_is_painted_on_with_its_residuals(chromium: Browser, paint_site:
 
 
 def test_mouse_strokes_are_undone_redone_and_shared_by_a_link(chromium: Browser, paint_site: PaintSite) -> None:
-    with opened(chromium, paint_site) as page:
+    with opened(chromium, paint_site, "&b=b0") as page:
         first = pixels(page)
         box = page.locator("#stage").bounding_box()
         assert box is not None
@@ -220,6 +220,36 @@ def test_units_random_units_repair_and_new_scenes(chromium: Browser, paint_site:
         sample = page.evaluate("dissectreport.view.get().get('s')")
         wait_until(page, f"document.getElementById('stage').dataset.scene === '{sample}'")
         assert (pixels(page, "original") != before).any()
+
+
+@pytest.mark.parametrize("sample", ["9007199254740991", "-7", "1e3.5", "two"])
+def test_a_scene_that_cannot_be_is_said_and_the_page_goes_on(
+    chromium: Browser, paint_site: PaintSite, sample: str
+) -> None:
+    with opened(chromium, paint_site, f"&s={sample}") as page:
+        assert page.text_content("#toast") == f"There is no scene {sample}: numbers go from 0 to 99,999"
+        assert page.get_attribute("#stage", "data-scene") == "0"
+        page.fill("#scene", "100000")
+        page.press("#scene", "Tab")
+        assert "There is no scene 100000" in (page.text_content("#toast") or "")
+
+
+def test_a_far_scene_is_drawn_while_the_page_answers(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site) as page:
+        page.evaluate("window.ticks = 0; setInterval(() => { window.ticks += 1; }, 20)")
+        page.fill("#scene", "99999")
+        page.press("#scene", "Tab")
+        wait_until(page, "document.getElementById('stage').dataset.scene === '99999'")
+        assert page.evaluate("window.ticks") > 3
+
+
+def test_the_first_stroke_is_of_a_brush_that_changes_the_image(chromium: Browser, paint_site: PaintSite) -> None:
+    with opened(chromium, paint_site) as page:
+        gains = page.evaluate("dissectreport.data('paint-data').brushes.map((brush) => brush.gains)")
+        contexts = page.evaluate("dissectreport.data('paint-data').contexts[0]")
+        added = [sum(max(0, brush.get(str(context), [0])[0]) for context in contexts) for brush in gains]
+        chosen = page.locator("[data-brush][aria-pressed=true]").get_attribute("data-brush")
+    assert chosen == str(int(np.argmax(added)))
 
 
 def test_it_works_in_a_sub_folder_of_a_server(chromium: Browser, paint_site: PaintSite) -> None:

@@ -41,9 +41,11 @@ window.dissectreport = window.dissectreport || {};
   app.putImage = (canvas, values, [height, width]) => {
     const area = height * width;
     const picture = new ImageData(width, height);
-    const level = (value) => Math.max(0, Math.min(255, Math.floor(Math.fround(Math.fround(value + 1) * 127.5))));
-    for (let i = 0; i < area; i++) {
-      picture.data.set([level(values[i]), level(values[area + i]), level(values[2 * area + i]), 255], 4 * i);
+    const pixels = picture.data.fill(255); /* cut off at 0 and 255 by its type */
+    for (let channel = 0; channel < 3; channel++) {
+      for (let i = 0; i < area; i++) {
+        pixels[4 * i + channel] = Math.floor(Math.fround(Math.fround(values[channel * area + i] + 1) * 127.5));
+      }
     }
     canvas.getContext("2d").putImageData(picture, 0, 0);
     canvas.hidden = false;
@@ -59,7 +61,8 @@ window.dissectreport = window.dissectreport || {};
 
   /* a worker with the runtime in it, as functions that give promises */
   app.startWorker = (runtime) => {
-    const source = new Blob([runtime.ort, "\n;(", app.paintWorker.toString(), ")();"], { type: "text/javascript" });
+    const work = ["\n;(", app.paintWorker.toString(), ")(", app.latentOf.toString(), ");"];
+    const source = new Blob([runtime.ort, ...work], { type: "text/javascript" });
     const worker = new Worker(URL.createObjectURL(source));
     const waiting = new Map();
     let last = 0;
@@ -84,6 +87,7 @@ window.dissectreport = window.dissectreport || {};
       open: (name, content) => ask("open", { name, content, processor: runtime.processor }, [content.buffer]),
       end: () => worker.terminate(),
       run: (name, inputs) => ask("run", { name, inputs }),
+      latent: (seed, sample, length) => ask("latent", { seed, sample, length }).then((answer) => answer.data),
     };
   };
 
@@ -102,8 +106,8 @@ window.dissectreport = window.dissectreport || {};
     const length = size(data.latent);
     const latent = (sample) => {
       const number = data.samples.indexOf(sample);
-      if (number < 0) return app.latentOf(data.seed, sample, length);
-      return new Float32Array(gallery.buffer.slice(4 * length * number, 4 * length * (number + 1)));
+      if (number < 0) return worker.latent(data.seed, sample, length);
+      return Promise.resolve(new Float32Array(gallery.buffer.slice(4 * length * number, 4 * length * (number + 1))));
     };
     const stored = (sample) => {
       const number = data.samples.indexOf(sample) - data.samples.length + data.stored;
@@ -117,12 +121,13 @@ window.dissectreport = window.dissectreport || {};
       const others = Object.entries(data.others);
       return { activations: next(map), ...Object.fromEntries(others.map(([name, shape]) => [name, next(shape)])) };
     };
-    return (sample) => {
-      const given = one(latent(sample), data.latent);
-      const isStored = data.samples.indexOf(sample) >= data.samples.length - data.stored;
-      if (isStored) return Promise.resolve({ latent: given, ...stored(sample) });
-      return worker.run("head", { latent: given }).then(({ outputs }) => ({ latent: given, ...outputs }));
-    };
+    return (sample) =>
+      latent(sample).then((values) => {
+        const given = one(values, data.latent);
+        const isStored = data.samples.indexOf(sample) >= data.samples.length - data.stored;
+        if (isStored) return { latent: given, ...stored(sample) };
+        return worker.run("head", { latent: given }).then(({ outputs }) => ({ latent: given, ...outputs }));
+      });
   };
 
   /* a graphics processor where there is a real one, and a browser that waits for it within WebAssembly */

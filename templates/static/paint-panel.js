@@ -49,6 +49,14 @@ window.dissectreport = window.dissectreport || {};
       return gain[1] > 0 ? "works" : "refused";
     });
 
+  /* the number of the brush with which single insertions into an image were measured to add most */
+  app.strongestBrush = (data, contexts) => {
+    const added = data.brushes.map((brush) =>
+      contexts.reduce((sum, context) => sum + Math.max(0, (brush.gains[context] || [0])[0]), 0),
+    );
+    return added.indexOf(Math.max(...added));
+  };
+
   /* pixels that the strokes of a brush would add if patches added up as measured one by one */
   app.expectedGain = (brush, contexts, strokes, data, patches) => {
     const [rows, columns] = data.cells;

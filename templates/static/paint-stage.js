@@ -139,8 +139,9 @@ window.dissectreport = window.dissectreport || {};
         segments.width = wide;
         segments.height = high;
         const picture = new ImageData(wide, high);
+        const codes = data.colours.map((colour) => parseInt(colour.slice(1), 16));
         for (let i = 0; i < wide * high; i++) {
-          const code = parseInt(data.colours[labels[i]].slice(1), 16);
+          const code = codes[labels[i]];
           picture.data.set([code >> 16, (code >> 8) & 255, code & 255, labels[i] ? 255 : 0], 4 * i);
         }
         segments.getContext("2d").putImageData(picture, 0, 0);

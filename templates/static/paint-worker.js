@@ -3,7 +3,7 @@ window.dissectreport = window.dissectreport || {};
 (function (app) {
   "use strict";
   /* the source of this function is the worker's; `ort` comes before it */
-  app.paintWorker = function () {
+  app.paintWorker = function (latentOf) {
     const networks = {};
     const tensor = (value) => new self.ort.Tensor("float32", value.data, value.shape);
     const tasks = {
@@ -20,6 +20,7 @@ window.dissectreport = window.dissectreport || {};
           networks[name] = session;
           return { inputs: session.inputNames, outputs: session.outputNames };
         }),
+      latent: ({ seed, sample, length }) => Promise.resolve({ data: latentOf(seed, sample, length) }),
       run: ({ name, inputs }) => {
         const session = networks[name];
         const began = performance.now();

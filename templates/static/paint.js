@@ -32,6 +32,11 @@
     draw();
   });
 
+  const isScene = (sample) =>
+    data.samples.includes(sample) || (data.last >= sample && sample >= 0 && Number.isInteger(sample));
+  const scenesInWords = data.last < 0 ? "" : ": numbers go from 0 to " + data.last.toLocaleString("en");
+  const strongest = app.strongestBrush(data, data.contexts[0]);
+
   /* the address holds the scene and every stroke */
   const write = () =>
     app.view.set({
@@ -42,10 +47,10 @@
     });
   const read = () => {
     const view = app.view.get();
-    const sample = Number(view.get("s"));
-    const fresh = data.files.head && Number.isInteger(sample) && sample >= 0;
-    const can = view.has("s") && (fresh || data.samples.includes(sample));
-    chooseBrush(brushOf(view.get("b") || "") || brushOf(data.brushes.length ? "b0" : "u0"));
+    const sample = view.has("s") ? Number(view.get("s")) : data.samples[0];
+    const can = isScene(sample);
+    if (!can) app.tell("There is no scene " + view.get("s") + scenesInWords);
+    chooseBrush(brushOf(view.get("b") || "") || brushOf(data.brushes.length ? "b" + strongest : "u0"));
     state.repair = view.get("r") === "1" && data.repair.length > 0;
     if (at("repair")) at("repair").checked = state.repair;
     const words = view.get("e");
@@ -226,10 +231,11 @@
   };
   thumbs.forEach((thumb) => thumb.addEventListener("click", () => go(Number(thumb.dataset.sample))));
   if (data.files.head) {
-    at("new-scene").addEventListener("click", () => go(Math.floor(Math.random() * 10000)));
+    at("new-scene").addEventListener("click", () => go(Math.floor(Math.random() * Math.min(10000, data.last + 1))));
     at("scene").addEventListener("change", ({ target }) => {
       const sample = Math.floor(Number(target.value));
-      if (sample >= 0 && sample < 100000) go(sample);
+      if (isScene(sample)) go(sample);
+      else app.tell("There is no scene " + target.value + scenesInWords);
     });
   }
   at("save").addEventListener("click", () =>

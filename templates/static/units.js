@@ -1,6 +1,7 @@
 /* A layer's cards: search, filter and sort; the state lives in the address after #. */
 (function (app) {
   "use strict";
+  const AT_ONCE = 24;
   const cards = Array.from(document.querySelectorAll("#cards > .card"));
   const holder = document.getElementById("cards");
   const form = document.getElementById("filters");
@@ -10,23 +11,11 @@
   const kinds = Array.from(form.querySelectorAll("[data-kind]"));
   const sure = form.querySelector("[data-sure]");
   const marks = Object.fromEntries(chips.map((chip) => [chip.dataset.category, chip.dataset.mark]));
-  const [
-    CONCEPT,
-    CATEGORY,
-    IOU,
-    LOW,
-    HIGH,
-    CHANCE_LEVEL,
-    LIFT,
-    CORRECTED_IOU,
-    SELECTION_SCORE,
-    THRESHOLD,
-    KIND,
-    SHADES,
-    INTERPRETABLE,
-  ] = Array(13).keys();
+  const { CONCEPT, CATEGORY, IOU, LIFT, CORRECTED_IOU, SELECTION_SCORE, KIND, INTERPRETABLE } = app.labelFields;
   /* the label that a card shows: its own, which comes first, or the one that was asked for, with its own figures */
   let shown = cards.map(() => 0);
+  /* what stands on each card: the number of the label that was asked for, or -1 as the page came */
+  const written = cards.map(() => -1);
   let filtered = false;
   const figure = (i, at) => {
     const label = data.labels[i][shown[i]];
@@ -78,7 +67,11 @@
     concept: state.get("c"),
   });
   const isNumber = (word) => /^#?\d+$/.test(word);
-  const named = (label) => (label[CONCEPT] + " " + label[CATEGORY]).toLowerCase();
+  const names = new Map();
+  const named = (label) => {
+    if (!names.has(label)) names.set(label, (label[CONCEPT] + " " + label[CATEGORY]).toLowerCase());
+    return names.get(label);
+  };
   const asked = (state) => {
     const { words, categories, concept } = terms(state);
     const of = (label) =>
@@ -121,102 +114,42 @@
       enough("lift", LIFT, i);
   };
 
-  /* a card that was asked for by another of its labels shows that label's figures, all of them */
-  const element = (tag, name, words) => {
-    const made = document.createElement(tag);
-    made.className = name;
-    made.textContent = words;
-    return made;
-  };
-  const figures = (label) => {
-    const value = element("data", "iou", app.share(label[IOU]));
-    value.value = label[IOU].toFixed(4);
-    const all = element("span", "agree", "IoU ");
-    all.append(
-      value,
-      " ",
-      element("span", "ci", "[" + app.share(label[LOW]) + ", " + app.share(label[HIGH]) + "]"),
-      " ",
-      element("span", "chance_level", "chance " + app.share(label[CHANCE_LEVEL])),
-    );
-    const lift = element("span", "lift", label[LIFT] === null ? "" : "lift " + app.times(label[LIFT]));
-    lift.title = "IoU divided by the chance level";
-    const threshold = element("span", "threshold", "threshold " + (label[THRESHOLD] === null ? "–" : label[THRESHOLD]));
-    const kind = label[KIND] ? [element("span", "kind", label[KIND])] : [];
-    return [
-      all,
-      element("span", "corrected_iou", "chance-corrected " + app.share(label[CORRECTED_IOU])),
-      threshold,
-      lift,
-      ...kind,
-    ];
-  };
-  const caption = (i, at) => {
-    const cap = cards[i].querySelector(".cap");
-    const name = element("span", "name", data.labels[i][at][CONCEPT]);
-    const sign = element("i", "sign sign-" + marks[data.labels[i][at][CATEGORY]], "");
-    sign.setAttribute("aria-hidden", "true");
-    name.prepend(sign);
-    const nums = element("span", "nums", "");
-    nums.append(...figures(data.labels[i][at]));
-    const overall = at > 0 ? [element("span", "overall", "overall label " + data.labels[i][0][CONCEPT])] : [];
-    /* what is below its baseline is so for the overall label */
-    const remarks = Array.from(cap.querySelectorAll(".state, .effect"));
-    const kept = at > 0 ? remarks.filter((one) => !one.textContent.startsWith("below")) : remarks;
-    return [name, cap.querySelector(".id"), ...overall, ...kept, nums];
-  };
-  const draw = (gauge, label) => {
-    const [bar, span, tick] = gauge.children;
-    const at = (v) => (100 * v).toFixed(1) + "%";
-    bar.className = "fill-" + marks[label[CATEGORY]];
-    bar.style.width = at(label[IOU]);
-    span.style.left = at(label[LOW]);
-    span.style.width = at(label[HIGH] - label[LOW]);
-    tick.style.left = at(label[CHANCE_LEVEL]);
-  };
-  const shade = (shades, label) => {
-    shades.className = "iou-parts ink-" + marks[label[CATEGORY]];
-    ["--a", "--b", "--c", "--d"].forEach((part, at) => {
-      shades.style.setProperty(part, (label[SHADES][at] || 0) + "%");
-    });
-  };
-  const own = new Map();
-  const fill = (i, at) => {
-    const [cap, gauge] = [cards[i].querySelector(".cap"), cards[i].querySelector(".gauge")];
-    const shades = cards[i].querySelector(".iou-parts");
-    if (!gauge) return;
-    if (!own.has(i)) own.set(i, [Array.from(cap.childNodes), gauge.innerHTML, cards[i].classList.contains("weak")]);
-    const [words, bars, weak] = own.get(i);
-    if (shades) shade(shades, data.labels[i][at]);
-    cap.replaceChildren(...words);
-    gauge.innerHTML = bars;
-    cards[i].classList.toggle("other", at > 0);
-    cards[i].classList.toggle("weak", filtered ? !data.labels[i][at][INTERPRETABLE] : weak);
-    if (!filtered) return;
-    cap.replaceChildren(...caption(i, at));
-    draw(gauge, data.labels[i][at]);
-  };
-
-  const show = (state) => {
-    const key = sorts[state.get("sort") || ""] || sorts[""];
-    const next = cards.map((_, i) => i).map(asked(state));
-    const { words, categories, concept } = terms(state);
-    const before = filtered;
-    filtered = Boolean(concept || categories.length || words.some((word) => !isNumber(word)));
-    next.forEach((at, i) => {
-      if (at !== shown[i] || filtered !== before) fill(i, at);
-    });
-    shown = next;
-    field("others").hidden = !filtered;
-    const fit = fits(state);
-    order = cards.map((_, i) => i);
-    order.sort((a, b) => app.compare(key(a), key(b), false) || a - b);
-    holder.append(...order.map((i) => cards[i]));
-    order = order.filter(fit);
+  const writeCard = app.unitLabels(cards, data.labels, marks);
+  /* the cards of `order` come first, in this order; the others are hidden. Only what changes is touched */
+  const place = () => {
     const visible = new Set(order);
     cards.forEach((card, i) => {
-      card.hidden = !visible.has(i);
+      if (card.hidden === visible.has(i)) card.hidden = !visible.has(i);
     });
+    let at = holder.firstElementChild;
+    order.forEach((i) => {
+      while (at && at.hidden) at = at.nextElementSibling;
+      if (cards[i] === at) at = at.nextElementSibling;
+      else holder.insertBefore(cards[i], at);
+    });
+  };
+  /* the first cards are written at once, the others when the page has been drawn */
+  let writing = 0;
+  const writeFrom = (first) => {
+    order.slice(first, first + AT_ONCE).forEach((i) => {
+      const label = filtered ? shown[i] : -1;
+      if (written[i] !== label) writeCard(i, shown[i], filtered);
+      written[i] = label;
+    });
+    if (first + AT_ONCE < order.length) writing = setTimeout(writeFrom, 20, first + AT_ONCE);
+  };
+  const show = (state) => {
+    const key = sorts[state.get("sort") || ""] || sorts[""];
+    shown = cards.map((_, i) => i).map(asked(state));
+    const { words, categories, concept } = terms(state);
+    filtered = Boolean(concept || categories.length || words.some((word) => !isNumber(word)));
+    field("others").hidden = !filtered;
+    order = cards.map((_, i) => i).filter(fits(state));
+    const keys = new Map(order.map((i) => [i, key(i)]));
+    order.sort((a, b) => app.compare(keys.get(a), keys.get(b), false) || a - b);
+    place();
+    clearTimeout(writing);
+    writeFrom(0);
     field("shown").textContent =
       order.length === cards.length ? cards.length + " units" : order.length + " of " + cards.length + " units";
     field("empty").hidden = order.length > 0;

@@ -41,6 +41,10 @@ class StudiedRow:
     after: str
     sample: int
     chart: Markup
+    ranking: str
+    """The ranking method of the chart, in words."""
+    inserted: bool
+    """Whether its page says where inserting its units works."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,15 @@ def _studied_row(
         high,
     )
     pair = strongest_pair(site, interventions, frame, studied)
-    return StudiedRow(studied, frame.to(site.places.concept(studied.concept.name)), *pair, chart)
+    name = studied.concept.name
+    return StudiedRow(
+        studied,
+        frame.to(site.places.concept(name)),
+        *pair,
+        chart,
+        ranking_words(studied.best),
+        bool((interventions.context["concept"] == name).any()),
+    )
 
 
 @dataclass(frozen=True)

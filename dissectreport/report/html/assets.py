@@ -20,6 +20,7 @@ SCRIPTS = (
         "site",
         "charts",
         "menus",
+        "unit_labels",
         "units",
         "unit",
         "lookup",

@@ -41,6 +41,8 @@ _WORDS: Mapping[str, str] = {
 
 CHANCE = 0.5
 """The balanced accuracy of chance."""
+LETTER = 7.0
+"""The width of a letter of a name beside a dot."""
 
 
 def ranking_mark(ranking: str) -> str:
@@ -279,21 +281,29 @@ def scatter(name: str, title: str, description: str, dots: Sequence[Dot], named:
         for d in dots
     ]
     largest = sorted(dots, key=lambda d: (-d.measured_effect.value, d.unit))[:named]
-    inside += _unit_names([(d.unit, x(d.estimate), y(d.measured_effect.value)) for d in largest], width - right, 34)
+    inside += _unit_names([(d.unit, x(d.estimate), y(d.measured_effect.value)) for d in largest], width - right)
     return drawing(width, height, title, description, name, *inside)
 
 
-def _unit_names(dots: Sequence[tuple[int, float, float]], right: float, apart: float) -> Iterator[Markup]:
-    """The names of units beside their places, the most important first; those too near to one before are left out.
+def _unit_names(dots: Sequence[tuple[int, float, float]], right: float) -> Iterator[Markup]:
+    """The names of units beside their places, the most important first, where they cover no name before them.
 
-    `right` is the right end of the chart, and `apart` the least distance along the row.
+    `right` is the right end of the chart.
     """
-    placed: list[tuple[float, float]] = []
+    taken: list[tuple[float, float]] = []
     for unit, at, up in dots:
-        if all(abs(at - a) > apart or abs(up - b) > 15 for a, b in placed):
-            placed.append((at, up))
-            side = "end" if at > right - 60 else "start"
-            yield text(at + (-9 if side == "end" else 9), up + 4, f"unit {unit}", side, "name halo")
+        words = f"unit {unit}"
+        wide = LETTER * len(words)
+        sides = [(at + 9, "start"), (at - 9 - wide, "end")]
+        free = [
+            (start, side)
+            for start, side in sides
+            if start + wide < right + 12 and all(abs(start - x) > wide + 4 or abs(up - y) > 15 for x, y in taken)
+        ]
+        if free:
+            start, side = free[0]
+            taken.append((start, up))
+            yield text(at + (9 if side == "start" else -9), up + 4, words, side, "name halo")
 
 
 @dataclass(frozen=True)
@@ -333,7 +343,7 @@ def match_and_effect(name: str, title: str, description: str, dots: Sequence[Mat
         kind = f"order {'order1' if dot.labelled else 'order0'}{'' if dot.measured else ' soft'}"
         inside.append(tag("circle", tag("title", words), cx=x(dot.match), cy=y(dot.effect), r=4.4, class_=kind))
     largest = sorted(dots, key=lambda d: (-d.effect, d.unit))[:named]
-    inside += _unit_names([(d.unit, x(d.match), y(d.effect)) for d in largest], width - right, 40)
+    inside += _unit_names([(d.unit, x(d.match), y(d.effect)) for d in largest], width - right)
     return drawing(width, height, title, description, name, *inside)
 
 

@@ -31,6 +31,7 @@ class Assets:
     site: str
     charts: str
     menus: str
+    unit_labels: str
     units: str
     unit: str
     lookup: str
@@ -181,7 +182,7 @@ def full_address(base_url: str, place: str) -> str:
     return base_url + quote(re.sub(r"(^|/)index\.html$", r"\1", place))
 
 
-MORE = ("look-up", "real images", "segmenter", "replication", "methods", "compare")
+MORE = ("look-up", "real images", "segmenter", "replication", "methods and tables", "compare")
 """Entries of the menu of a model that are shown when it is opened."""
 
 
@@ -213,7 +214,7 @@ def model_frame(
         "look-up": places.page("lookup"),
         **real,
         "segmenter": places.page("trust"),
-        "methods": places.page("methods"),
+        "methods and tables": places.page("methods"),
         "compare": f"{COMPARING}#m={places.home}",
     }
     every = {words: Link(link(here, there), words, words == current) for words, there in entries.items()}

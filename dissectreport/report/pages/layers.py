@@ -84,7 +84,13 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     dissection, places = site.dissection, site.places
     here = places.layer(layer.name)
     title = f"{layer.name} · {dissection.title}"
-    frame = site.frame(here, title, f"The labels of the {layer.units} units of {layer.name}.", site.assets.units)
+    frame = site.frame(
+        here,
+        title,
+        f"The labels of the {layer.units} units of {layer.name}.",
+        site.assets.unit_labels,
+        site.assets.units,
+    )
     listed = [(places.layer(other_layer.name), other_layer.name) for other_layer in dissection.layers]
     frame = neighbours(frame, listed, [name for _, name in listed].index(layer.name))
     home = Link(frame.to(places.page("index")), dissection.title)

@@ -112,7 +112,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         places.page("methods"),
         f"Methods & data · {dissection.title}",
         f"How {dissection.title} was dissected, with downloads.",
-        current="methods",
+        current="methods and tables",
     )
     return MethodsPage(
         frame=frame,

@@ -31,11 +31,11 @@ class RatioRow:
 
 def ratios(name: str, title: str, description: str, rows: Sequence[RatioRow]) -> Markup:
     """A row a concept: the ratio as a dot with its interval, and a line where both areas are equal."""
-    width, row, left, right, top = 760.0, 25.0, 124.0, 168.0, 34.0
+    width, row, left, right, top = 600.0, 25.0, 124.0, 150.0, 34.0
     floor = top + row * len(rows)
     low, high = _ends(rows)
     x = linear(low, high, left + 8, width - right - 14)
-    inside = [text(width - 96, top - 14, "real", "end", "tick"), text(width, top - 14, "generated", "end", "tick")]
+    inside = [text(width - 84, top - 14, "real", "end", "tick"), text(width, top - 14, "generated", "end", "tick")]
     for step in range(math.ceil(low), math.floor(high) + 1):
         inside.append(line(x(step), top - 6, x(step), floor, "grid" if step else "null thin"))
         inside.append(text(x(step), floor + 18, fraction(step), "middle", "tick"))
@@ -43,7 +43,7 @@ def ratios(name: str, title: str, description: str, rows: Sequence[RatioRow]) ->
         up = top + row * (i + 0.5)
         inside.append(text(left - 10, up + 4, short(ratio_row.concept.name), "end", "name"))
         inside.append(tag("g", *_spot(ratio_row, up, x, low, high), class_="" if ratio_row.significant else "unsure"))
-        inside.append(text(width - 96, up + 4, percent(ratio_row.real), "end", "tick"))
+        inside.append(text(width - 84, up + 4, percent(ratio_row.real), "end", "tick"))
         inside.append(
             text(width, up + 4, percent(ratio_row.generated), "end", "value" if ratio_row.significant else "tick")
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from dissectreport.report.html.parts import RUNTIMES, runtime_files
 from dissectreport.report.html.places import Files
 from dissectreport.report.html.policy import paint_policy
 from dissectreport.report.paint.network_files import floats, network_files, packed_files
+
+MOST_SCENES = 100_000
+MOST_NUMBERS = 2**26
+"""Random numbers that the page draws for one scene, those of all scenes before it included: about three seconds."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class PaintPage:
     megabytes: float
     """What the page loads, besides itself."""
     segments: bool
-    fresh: bool
+    last: int
+    """The largest number of a new scene; -1 where there are none."""
     repair: int
     """Units of the repair; 0 where there is none."""
     notes: tuple[str, ...]
@@ -97,7 +103,7 @@ def paint_page(site: Site, painting: Painting) -> PaintPage:
         photos=tuple(_photo(site, frame, painting, k) for k in range(len(network.photos))),
         megabytes=data["bytes"]["wasm"] / 1e6,
         segments=bool(network.labels),
-        fresh=bool(network.head),
+        last=data["last"],
         repair=len(painting.repair),
         notes=network.notes,
         data=data,
@@ -123,6 +129,12 @@ def _photo(site: Site, frame: Frame, painting: Painting, number: int) -> PaintPh
     return PaintPhoto(network.photos[number], _scene(site, frame, painting, at), original)
 
 
+def last_scene(painting: Painting) -> int:
+    """The largest number of a scene that the page draws from its latent; -1 where it draws none."""
+    numbers = prod(painting.network.latents.shape[1:])
+    return min(MOST_SCENES, MOST_NUMBERS // max(1, numbers)) - 1 if painting.network.head else -1
+
+
 def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence[str] = ()) -> dict[str, Any]:
     """What scripts need to run the network of a page, without some of its files, as plain JSON."""
     network = painting.network
@@ -142,6 +154,7 @@ def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence
         "latent": [int(side) for side in network.latents.shape[1:]],
         "samples": [int(sample) for sample in network.samples],
         "stored": len(network.activations),
+        "last": last_scene(painting),
         "others": {name: list(network.others[name].shape[1:]) for name in sorted(network.others)},
         "files": {name: [frame.to(address) for address, _ in scripts] for name, scripts in runtime.items()} | own,
         "bytes": {
