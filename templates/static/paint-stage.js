@@ -132,7 +132,10 @@ window.dissectreport = window.dissectreport || {};
       drawOriginal: (values) => put(original, values),
       clear: () => [shown, original, segments].forEach((canvas) => (canvas.hidden = true)),
       /* the share of the picture, from the left, that is shown without edits */
-      wipe: (share) => (original.style.clipPath = "inset(0 " + (100 - share) + "% 0 0)"),
+      wipe: (share) => {
+        original.style.clipPath = "inset(0 " + (100 - share) + "% 0 0)";
+        segments.style.clipPath = "inset(0 0 0 " + share + "%)";
+      },
       drawSegments: (labels, [, , high, wide], visible) => {
         segments.hidden = !visible;
         if (!visible) return;
