@@ -42,7 +42,7 @@ from dissectreport.errors import (
     answered,
 )
 from dissectreport.files import sha256
-from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_directions, split_settings
+from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_directions, split_settings, unquoted_path
 from dissectreport.structured import parse_json
 
 if TYPE_CHECKING:
@@ -129,9 +129,20 @@ def _generator(name: str, weights: str) -> Generator:
         return cast("Generator", _checked(GENERATORS, name, _described(Path(file), weights, settings)))
     if name not in names(GENERATORS) and (path := checkpoint_of(name)) is not None:
         return cast("Generator", _checked(GENERATORS, name, _recognised(path, settings, weights)))
-    if settings:
-        raise BadOption(f"{settings} are settings of checkpoints, and {file} is none; leave them out")
-    return cast("Generator", _load(GENERATORS, name, weights))
+    if not settings:
+        return cast("Generator", _load(GENERATORS, name, weights))
+    return cast("Generator", _checked(GENERATORS, name, _reading(file, settings, weights)))
+
+
+def _reading(name: str, settings: str, weights: str) -> object:
+    """The network of a declared name that reads the photographs of a folder, which is all that settings may say."""
+    key, _, folder = settings.partition("=")
+    if key != "images" or "," in folder or name not in names(GENERATORS):
+        raise BadOption(f"{settings} are settings of checkpoints, and {name} is none; leave them out")
+    function = _by_entry_point(GENERATORS, name)
+    if not callable(function) or "images" not in inspect.signature(function).parameters:
+        raise BadOption(f"{name} reads no photographs; leave out --images {unquoted_path(folder)}")
+    return _called(GENERATORS, name, partial(function, images=unquoted_path(folder)), weights)
 
 
 def _recognised(path: Path, settings: str, weights: str) -> object:

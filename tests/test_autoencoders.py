@@ -20,7 +20,8 @@ from dissectreport.errors import BadOption, DissectReportError, WeightsError
 from dissectreport.models.families.autoencoder import Autoencoder
 from dissectreport.models.families.base import Sampling
 from dissectreport.models.families.describing import describe
-from dissectreport.models.families.recognition import find, open_found
+from dissectreport.models.families.opening import open_found
+from dissectreport.models.families.recognition import find
 from dissectreport.models.image_model import RedrawingModel
 from dissectreport.networks import hooks
 from dissectreport.pipeline.options import Options

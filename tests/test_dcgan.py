@@ -21,7 +21,8 @@ from dissectreport.errors import BadOption, WeightsError
 from dissectreport.models import published
 from dissectreport.models.families import dcgan
 from dissectreport.models.families.base import DEFAULT_SAMPLING, NetworkTensors, Sampling
-from dissectreport.models.families.recognition import find, open_found
+from dissectreport.models.families.opening import open_found
+from dissectreport.models.families.recognition import find
 
 MEMBER = "some_faces/weights.pth"
 ADDRESS = f"pypi:some-faces==1.0/{MEMBER}"

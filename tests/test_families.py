@@ -34,7 +34,8 @@ from dissectreport.models.families import (
 from dissectreport.models.families.base import FamilyNetwork, NetworkTensors, Sampling, untrained
 from dissectreport.models.families.describing import describe
 from dissectreport.models.families.loading import load, named, settings_of
-from dissectreport.models.families.recognition import find, open_found
+from dissectreport.models.families.opening import open_found
+from dissectreport.models.families.recognition import find
 from dissectreport.networks import hooks
 from dissectreport.networks.edits import Edit, editing, run_prefix
 from dissectreport.networks.latents import latents

@@ -160,6 +160,40 @@ def alexnet(weights: Weights, maps: Tensor) -> Tensor:
     return head(weights, functional.adaptive_avg_pool2d(maps, 6), (1, 4, 6))
 
 
+def caffe_shapes() -> dict[str, tuple[int, ...]]:
+    """The names of Caffe, with fewer channels; the second, fourth and fifth convolutions have two groups."""
+    weights: dict[str, tuple[int, ...]] = {
+        "conv1": (8, 3, 11, 11),
+        "conv2": (6, 4, 5, 5),
+        "conv3": (8, 6, 3, 3),
+        "conv4": (8, 4, 3, 3),
+        "conv5": (4, 4, 3, 3),
+        "fc6": (6, 144),
+        "fc7": (6, 6),
+        "fc8": (CLASSES, 6),
+    }
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in weights.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return shapes
+
+
+def caffe_alexnet(weights: Weights, maps: Tensor) -> Tensor:
+    """The scores, written out: maxima come before responses are normalised."""
+    for number, (stride, padding, groups) in enumerate(((4, 0, 1), (1, 2, 2), (1, 1, 1), (1, 1, 2), (1, 1, 2)), 1):
+        weight, bias = weights[f"conv{number}.weight"], weights[f"conv{number}.bias"]
+        maps = functional.relu(functional.conv2d(maps, weight, bias, stride, padding, groups=groups))
+        maps = functional.max_pool2d(maps, 3, 2) if number in (1, 2, 5) else maps
+        if number in (1, 2):
+            squares = functional.pad(maps**2, (0, 0, 0, 0, 2, 2)).unfold(1, 5, 1).mean(-1)
+            maps = maps / (1 + 1e-4 * squares) ** 0.75
+    values = maps.flatten(1)
+    for number in (6, 7, 8):
+        values = functional.linear(values, weights[f"fc{number}.weight"], weights[f"fc{number}.bias"])
+        values = functional.relu(values) if number < 8 else values
+    return values
+
+
 NETWORKS: Mapping[str, tuple[Mapping[str, tuple[int, ...]], Callable[[Weights, Tensor], Tensor]]] = {
     "ResNet-18": (resnet_shapes((2, 2, 2, 2), False), lambda w, x: resnet(w, x, (2, 2, 2, 2), False)),
     "ResNet-34": (resnet_shapes((3, 4, 6, 3), False), lambda w, x: resnet(w, x, (3, 4, 6, 3), False)),
@@ -169,6 +203,7 @@ NETWORKS: Mapping[str, tuple[Mapping[str, tuple[int, ...]], Callable[[Weights, T
     "VGG-16": (vgg_shapes(False), lambda w, x: vgg(w, x, False)),
     "VGG-16 with batch norm": (vgg_shapes(True), lambda w, x: vgg(w, x, True)),
     "AlexNet": (alexnet_shapes(), alexnet),
+    "AlexNet (Caffe)": (caffe_shapes(), caffe_alexnet),
 }
 
 
@@ -247,6 +282,35 @@ def test_a_vgg_may_have_the_names_of_caffe(tmp_path: Path, photographs: Path) ->
         images = model.latents(1, 0, 1)
         assert torch.allclose(model.logits(images), vgg(weights, model.normalised(images), False), atol=1e-3)
     assert model.default_layers[-1] == "features.28"
+
+
+def numbered(name: str) -> str:
+    """The name of a tensor of a ResNet-50 in a file that was converted from Torch 7."""
+    layer, kind = name.rpartition(".")[::2]
+    if layer in ("conv1", "bn1", "fc"):
+        return f"{({'conv1': '0', 'bn1': '1', 'fc': '10.1'})[layer]}.{kind}"
+    stage, at, inner = layer.split(".", 2)
+    inside = ["conv1", "bn1", "", "conv2", "bn2", "", "conv3", "bn3"]
+    place = f"0.{inside.index(inner)}" if inner in inside else f"1.{inner[-1]}"
+    return f"{int(stage[-1]) + 3}.{at}.0.{place}.{kind}"
+
+
+def test_the_layers_of_a_resnet_may_be_numbered(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(NETWORKS["ResNet-50"][0])
+    content = {numbered(name): value for name, value in weights.items()}
+    assert {"0.weight", "4.0.0.0.0.weight", "7.2.0.0.7.running_var", "5.0.0.1.0.weight", "10.1.bias"} < set(content)
+    model = opened(content, tmp_path, photographs)
+    assert str(model.facts["recognised"]).startswith(f"ResNet-50, {CLASSES} classes")
+    with torch.no_grad():
+        images = model.latents(1, 0, 1)
+        expected = resnet(weights, model.normalised(images), (3, 4, 6, 3), True)
+        assert torch.allclose(model.logits(images), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_groups_of_an_alexnet_that_do_not_fit_are_one_clear_line(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(caffe_shapes()) | {"conv2.weight": torch.zeros(6, 3, 5, 5)}
+    with pytest.raises(WeightsError, match=r"conv2\.weight takes 3 channels and makes 6, but 8 come in"):
+        opened(weights, tmp_path, photographs)
 
 
 def test_the_stride_of_a_wide_resnet_is_told_by_the_name_of_the_file_or_by_a_description(

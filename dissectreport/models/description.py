@@ -35,7 +35,9 @@ from dissectreport.files import sha256
 from dissectreport.models.classifier import ClassesGiven, as_classifier, given_names
 from dissectreport.models.families.base import FamilyNetwork, Sampling
 from dissectreport.models.families.image_classifier import LAST_STRIDE
-from dissectreport.models.families.recognition import FAMILIES, Found, OpenedNetwork, find, open_found
+from dissectreport.models.families.opening import OpenedNetwork, open_found
+from dissectreport.models.families.recognition import Found, find
+from dissectreport.models.families.registry import FAMILIES
 from dissectreport.models.image_folder import open_folder
 from dissectreport.models.image_model import FolderImageModel, RedrawingModel
 from dissectreport.models.inputs import Argument, ClassLabels, Constant, Inputs, Noise

@@ -1,9 +1,10 @@
 """The published models in catalogue.toml: downloaded at first use, or read from a file that the user gives.
 
-Most are Progressive GANs; those of the kind `dcgan` come in packages of the Python package index.
+Most are Progressive GANs; those of the kinds `dcgan` and `cyclegan` come in packages of the Python package index.
 
 church = published.church_pgan()                        # what the entry point church_pgan calls
 church = published.church_pgan(weights=Path("mine.pth"))  # nothing is downloaded
+vintage = published.vintage_cyclegan(images=Path("photos"))  # a network that redraws photographs
 """
 
 from __future__ import annotations
@@ -19,21 +20,28 @@ from dissectreport.checkpoints.catalogue import WEIGHTS_OPTION, CatalogueEntry, 
 from dissectreport.checkpoints.downloads import RemoteFile
 from dissectreport.checkpoints.state_dicts import channels_last, select_tensors
 from dissectreport.checkpoints.weight_files import Checkpoint, read_checkpoint
-from dissectreport.errors import WeightsError
-from dissectreport.models.families import base, dcgan
+from dissectreport.errors import BadOption, WeightsError
+from dissectreport.models.families import base, cyclegan, dcgan
 from dissectreport.models.families.base import DEFAULT_SAMPLING, NetworkTensors
+from dissectreport.models.image_folder import open_folder, printable
+from dissectreport.models.image_model import RedrawingModel
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.models.outputs import OutputFormat
 from dissectreport.models.proggan_variants import AnyGenerator, from_state_dict, new
 
-DCGAN_KIND = "dcgan"
+DCGAN_KIND, CYCLEGAN_KIND = "dcgan", "cyclegan"
+TITLES = {DCGAN_KIND: dcgan.DCGAN.title, CYCLEGAN_KIND: cyclegan.CycleGAN.title}
+"""Families, by kind; the others are Progressive GANs."""
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 ALTERNATIVE = (
     f"or give any file with {WEIGHTS_OPTION} FILE; meanwhile `dissectreport build scenes_pgan` needs no download"
 )
 
 
-def __getattr__(name: str) -> Callable[..., NetworkGenerator]:
+Published = NetworkGenerator | RedrawingModel
+
+
+def __getattr__(name: str) -> Callable[..., Published]:
     """The loader of the model `name` of the catalogue."""
     entry = read_catalogue(CATALOGUE).get(name)
     if entry is None or entry.packaged is not None:
@@ -41,23 +49,53 @@ def __getattr__(name: str) -> Callable[..., NetworkGenerator]:
     return partial(load, entry)
 
 
-def load(entry: CatalogueEntry, weights: Path | str | None = None) -> NetworkGenerator:
-    """The generator of a catalogue entry, with published weights or with those of a file."""
+def load(entry: CatalogueEntry, weights: Path | str | None = None, images: Path | None = None) -> Published:
+    """The generator of a catalogue entry, with published weights or with those of a file.
+
+    A network that redraws photographs needs a folder of `images`; a BadOption if it has none, or another one has some.
+    """
+    redraws = entry.extra["kind"] == CYCLEGAN_KIND
+    if images is None and redraws:
+        raise BadOption(f"{entry.name} redraws photographs; name a folder of them with --images FOLDER")
+    if images is not None and not redraws:
+        raise BadOption(f"{entry.name} draws images of its own; leave out --images {images}")
     checkpoint, provenance = _from_file(entry, Path(weights)) if weights else _published(entry)
-    make = _dcgan if entry.extra["kind"] == DCGAN_KIND else _progressive
-    made = make(entry, checkpoint)
-    resolution = made.image_size[0]
-    if weights and resolution != entry.extra.get("resolution", resolution):
-        reporting.say(
-            f"{weights} makes images of {resolution} x {resolution} pixels; "
-            f"those of {entry.name} have {entry.extra['resolution']}"
-        )
+    made = _redrawing(entry, checkpoint, images) if images is not None else _drawing(entry, checkpoint, bool(weights))
     facts = {
         **_facts(entry, not weights or provenance["verified"]),
         "sha256": checkpoint.sha256,
         "weights": provenance,
     }
     return replace(made, facts=facts)
+
+
+def _drawing(entry: CatalogueEntry, checkpoint: Checkpoint, given: bool) -> NetworkGenerator:
+    """The generator in a checkpoint; that the images of a given file have another size is said."""
+    make = _dcgan if entry.extra["kind"] == DCGAN_KIND else _progressive
+    made = make(entry, checkpoint)
+    resolution = made.image_size[0]
+    if given and resolution != entry.extra.get("resolution", resolution):
+        reporting.say(
+            f"{checkpoint.path} makes images of {resolution} x {resolution} pixels; "
+            f"those of {entry.name} have {entry.extra['resolution']}"
+        )
+    return made
+
+
+def _redrawing(entry: CatalogueEntry, checkpoint: Checkpoint, images: Path) -> RedrawingModel:
+    """The network in a checkpoint that redraws the photographs of a folder."""
+    tensors = select_tensors(checkpoint.content, entry.extra.get("part", ""))
+    made = channels_last(cyclegan.from_tensors(NetworkTensors(tensors), DEFAULT_SAMPLING))
+    folder = open_folder(images, (made.resolution, made.resolution))
+    return RedrawingModel(
+        name=f"{entry.name} ({printable(folder.path.name)})",
+        module=made,
+        folder=folder,
+        layers=made.unit_layers,
+        default_layers=made.default_layers,
+        reinitialise=lambda seed: base.untrained(made, seed),
+        output=OutputFormat(certain=True),
+    )
 
 
 def _progressive(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenerator:
@@ -105,7 +143,7 @@ def _default(network: AnyGenerator, names: list[str]) -> tuple[str, ...]:
 
 def _facts(entry: CatalogueEntry, published: bool) -> dict[str, Any]:
     """The facts for the report. For a file that was not published as this model, dataset and paper are unknown."""
-    family = "DCGAN" if entry.extra["kind"] == DCGAN_KIND else "Progressive GAN"
+    family = TITLES.get(entry.extra["kind"], "Progressive GAN")
     facts = {"family": family} | {key: value for key, value in entry.extra.items() if key == "segmenter"}
     if not published:
         return {**facts, "licence": "that of the given file"}

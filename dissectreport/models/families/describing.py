@@ -12,17 +12,10 @@ from dissectreport.checkpoints.model_files import ModelFile, open_model_file
 from dissectreport.errors import WeightsError
 from dissectreport.models.families.base import Sampling
 from dissectreport.models.families.loading import SEGMENTER, segmenter_for
-from dissectreport.models.families.recognition import (
-    Found,
-    OpenedNetwork,
-    TensorTable,
-    find,
-    main_table,
-    nearest,
-    not_recognised,
-    open_found,
-    tables_of,
-)
+from dissectreport.models.families.opening import OpenedNetwork, open_found
+from dissectreport.models.families.recognition import Found, find
+from dissectreport.models.families.tables import TensorTable, tables_of
+from dissectreport.models.families.unknown import main_table, nearest, not_recognised
 
 UNTRUNCATED = ("dcgan", "fastgan")
 """Families without truncation."""

@@ -9,7 +9,7 @@ He et al. 2016 (arXiv 1512.03385), Simonyan and Zisserman 2015 (arXiv 1409.1556)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 
 import torch
@@ -19,12 +19,11 @@ from torch.nn import functional
 from dissectreport.checkpoints.names import COUNTER
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.models.families.base import DEFAULT_SAMPLING, FamilyNetwork, NetworkTensors, Sampling, size_of
+from dissectreport.models.families.classifier_names import VGG_16
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue in [0, 1], by which photographs are normalised."""
 RESNET_MARK, LAST_MARK = "layer1.0.bn1.weight", "classifier.6.weight"
-CAFFE_MARK = "classifier.fc8a.weight"
-"""Of the VGG-16 of Bau et al. (2020), whose layers have the names of Caffe."""
 LAST_STRIDE = "last_stride"
 """The setting that is the stride of a ResNet's layer4, which no tensor shows: 2, or 1 in Places365's wide ResNet-18."""
 PLACES = 365
@@ -37,11 +36,6 @@ RESNETS: Mapping[tuple[bool, tuple[int, ...]], str] = {
     (True, (3, 8, 36, 3)): "ResNet-152",
 }
 """By whether blocks have a bottleneck, and their number at each resolution."""
-VGG_16 = (2, 2, 3, 3, 3)
-"""Convolutions of VGG-16 at each resolution; each resolution ends with a maximum over 2 x 2 pixels."""
-
-
-_VGG_LINEAR = ("classifier.0", "classifier.3", "classifier.6")
 
 
 class ImageClassifier(FamilyNetwork):
@@ -282,28 +276,6 @@ def _linear(tensors: Mapping[str, Tensor], places: Iterable[int]) -> dict[int, n
 
 def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
     return {int(match[1]) for name in tensors if (match := re.fullmatch(pattern, name))}
-
-
-def vgg_names() -> Iterator[tuple[str, str]]:
-    """The layers of a VGG-16 without batch norm by the names of Caffe, and by those of torchvision."""
-    at = 0
-    for stage, count in enumerate(VGG_16, 1):
-        for number in range(1, count + 1):
-            yield f"features.conv{stage}_{number}", f"features.{at}"
-            at += 2
-        at += 1
-    yield from zip(("classifier.fc6", "classifier.fc7", "classifier.fc8a"), _VGG_LINEAR, strict=True)
-
-
-def with_names_of_torchvision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a VGG-16, where its layers may have the names of Caffe.
-
-    >>> list(with_names_of_torchvision({"features.conv5_3.bias": torch.ones(1), "classifier.fc8a.bias": torch.ones(1)}))
-    ['features.28.bias', 'classifier.6.bias']
-    """
-    names = dict(vgg_names())
-    parts = ((name.rpartition("."), value) for name, value in tensors.items())
-    return {f"{names.get(layer, layer)}{dot}{kind}": value for (layer, dot, kind), value in parts}
 
 
 def is_vgg(tensors: Mapping[str, Tensor]) -> bool:

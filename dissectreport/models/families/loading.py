@@ -15,7 +15,8 @@ from dissectreport.checkpoints.model_files import ModelFile, open_model_file
 from dissectreport.errors import BadOption
 from dissectreport.models.classifier import ClassesGiven, ClassifierModel, as_classifier
 from dissectreport.models.families.base import DEFAULT_SAMPLING, Sampling
-from dissectreport.models.families.recognition import OpenedNetwork, find, open_found
+from dissectreport.models.families.opening import OpenedNetwork, open_found
+from dissectreport.models.families.recognition import find
 from dissectreport.models.image_folder import ImageFolder, open_folder, printable
 from dissectreport.models.image_model import FolderImageModel, RedrawingModel
 from dissectreport.models.network_generator import NetworkGenerator
