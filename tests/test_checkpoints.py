@@ -365,8 +365,8 @@ BROKEN = {
     "bare page": (bytes_of(b"<HTML><head>Moved</head></HTML>"), "w.safetensors", "is a web page"),
     "pointer": (bytes_of(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"), "w.pth", "git-lfs pointer"),
     "tar": (write_tar, "w.pth", "is a tar archive"),
-    "gzip": (bytes_of(gzip.compress(b"weights")), "w.pth", "compressed with gzip"),
-    "zip": (zip_of("readme.txt"), "w.zip", "zip archive of other files"),
+    "gzip": (bytes_of(gzip.compress(b"weights")), "w.pth", "compressed with gzip: unpack it with `gunzip -k"),
+    "zip": (zip_of("readme.txt"), "w.zip", "zip archive of readme.txt: none of them is called like weights"),
     "program": (zip_of("w/data.pkl", "w/constants.pkl", "w/code/w.py"), "w.pt", "damaged, or was truncated"),
     "tensorflow": (
         bytes_of(b"\x00\x00\x0cfirst"),
@@ -380,10 +380,15 @@ BROKEN = {
     "an index": (bytes_of(b'{\n  "weight_map": {}}'), "model.index.json", "is no index of weights"),
     "JSON": (bytes_of(b'{\n  "weight_map": {}}'), "model.json", "is JSON, not weights: .* weights = "),
     "image": (bytes_of(b"\x89PNG\r\n"), "w.pth", "is an image"),
-    "newer pickle": (
-        lambda path: torch.save(some(), path, pickle_protocol=4),
+    "cut newer pickle": (
+        cut(lambda path: torch.save(some(), path, pickle_protocol=4, _use_new_zipfile_serialization=False)),
         "w.pth",
-        "pickle protocol 4, and torch reads protocol 2",
+        "is damaged, was truncated, or has more than data",
+    ),
+    "code in a newer pickle": (
+        lambda path: torch.save({"a": torch.zeros(1), "b": Runs()}, path, pickle_protocol=4),
+        "w.pth",
+        "would run",
     ),
     "damaged archive": (bytes_of(b"PK\x03\x04PK\x05\x06" + b"\xff" * 18), "w.pth", "damaged|truncated"),
     "exported program": (
@@ -437,6 +442,39 @@ def test_what_is_no_weights_is_refused_in_one_line(tmp_path: Path, case: str) ->
         read_tensors(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_torch_files_are_read_in_every_protocol(protocol: int, old: bool, tmp_path: Path) -> None:
+    tensors = {
+        **some(),
+        "half": torch.arange(3).half(),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+        "turned": torch.arange(6.0).reshape(2, 3).T,
+        "part": torch.arange(9.0)[4:6],
+        "nothing": torch.zeros(0, 3),
+        "number": torch.tensor(2.5, dtype=torch.bfloat16),
+    }
+    content = {"state_dict": tensors, "epoch": 3, "args": argparse.Namespace(path=Path("x"))}
+    torch.save(content, tmp_path / "w.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=not old)
+    found = read_checkpoint(tmp_path / "w.pth").content["state_dict"]
+    assert list(found) == list(tensors)
+    for name, value in tensors.items():
+        assert found[name].dtype == value.dtype and torch.equal(found[name], value)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_newer_pickle_that_is_damaged_anywhere_is_read_or_refused_in_one_line(tmp_path: Path, old: bool) -> None:
+    path, chance = tmp_path / "w.pth", random.Random(2)
+    torch.save(some(), path, pickle_protocol=4, _use_new_zipfile_serialization=not old)
+    whole = path.read_bytes()
+    for _ in range(60):
+        content = bytearray(whole)
+        for _ in range(chance.choice([1, 3, 20])):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        path.write_bytes(content[: chance.choice([len(content), chance.randrange(len(content)) + 1])])
+        assert "\n" not in _refusal(path)
 
 
 def test_the_wrong_file_is_refused_whatever_it_holds(tmp_path: Path) -> None:

@@ -502,6 +502,13 @@ def test_an_untrained_network_is_another_one_with_finite_images(file: str) -> No
     assert float(images.std()) > 0
 
 
+def test_a_stylegan2_of_another_program_is_named_with_what_differs(tmp_path: Path) -> None:
+    names = ("SE.net.0.weight", "GE.initial_conv.weight", "GE.blocks.0.to_noise1.weight", "GE.blocks.0.conv1.weight")
+    torch.save({"GAN": dict.fromkeys(names, torch.zeros(2, 2)), "version": "1.8.9"}, tmp_path / "model_9.pt")
+    with pytest.raises(WeightsError, match=r"is a StyleGAN2 of lucidrains' program, .* noise is uniform .* describe"):
+        load(tmp_path / "model_9.pt")
+
+
 def test_settings_make_another_identity_and_name() -> None:
     file = FOLDER / "stylegan2ada_32_labels.pkl"
     models = [

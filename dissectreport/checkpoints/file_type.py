@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from dissectreport import files
+from dissectreport.checkpoints import archives
 from dissectreport.errors import WeightsError
 
 REMEDY = "give the file of weights itself"
@@ -22,8 +23,6 @@ NOT_WEIGHTS = {
     "empty": "is empty",
     "page": "is a web page that was saved under this name",
     "pointer": "is a git-lfs pointer instead of the file: `git lfs pull` fetches the file",
-    "tar": "is a tar archive: unpack it",
-    "gzip": "is compressed with gzip: unpack it",
     "compressed": "is compressed: unpack it",
     "keras": f"is a file of Keras (HDF5): {TENSORFLOW_EXPORT}",
     "onnx": "is an ONNX program, not only weights: give the file that the training program saved before its export",
@@ -95,6 +94,8 @@ def checked_file_type(path: Path, remedy: str) -> str:
         raise WeightsError(f"{path} cannot be read: {problem.strerror}; {remedy}") from problem
     if not kind and TENSORFLOW_NAME.fullmatch(path.name):
         kind = "tensorflow"
+    if kind in archives.KINDS:
+        raise WeightsError(f"{path} {archives.advice(path, kind)}; {remedy}")
     if kind in NOT_WEIGHTS:
         raise WeightsError(f"{path} {NOT_WEIGHTS[kind]}; {remedy}")
     if holes:

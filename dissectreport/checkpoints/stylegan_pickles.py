@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -95,7 +95,7 @@ def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     content = path.read_bytes()
     try:
         check_repetitions(io.BytesIO(content), 1)
-        value = _Reader(content).load()
+        value = PickleReader(io.BytesIO(content)).load()
         return _networks(value, len(content))
     except Foreign as problem:
         raise WeightsError(
@@ -116,7 +116,7 @@ def read_plain(path: Path) -> object | None:
     content = path.read_bytes()
     try:
         check_repetitions(io.BytesIO(content), 1)
-        return _content(_PlainReader(content).load(), len(content), Budget(len(content)), 0)
+        return content_of(PlainPickleReader(io.BytesIO(content)).load(), len(content), Budget(len(content)))
     except MemoryError:
         raise
     except WeightsError as problem:
@@ -125,11 +125,11 @@ def read_plain(path: Path) -> object | None:
         return None
 
 
-class _Reader(pickle.Unpickler):
+class PickleReader(pickle.Unpickler):
     """Unpickles with the table of allowed names alone."""
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content))
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream)
         self.table = _table()
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
@@ -144,7 +144,7 @@ class _Reader(pickle.Unpickler):
         raise Foreign("an object outside the file")
 
 
-class _PlainReader(_Reader):
+class PlainPickleReader(PickleReader):
     """Unpickles what programs keep beside weights as well, such as options and dates."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
@@ -228,7 +228,7 @@ def _storage(content: object) -> PickledStorage:
 
 def _networks(value: object, size: int) -> dict[str, Any]:
     """The networks of the whole file, or the only one."""
-    content = _content(value, size, Budget(size), 0)
+    content = content_of(value, size, Budget(size))
     if isinstance(content, PickledNetwork):
         return {"": content}
     if not isinstance(content, dict):
@@ -238,7 +238,7 @@ def _networks(value: object, size: int) -> dict[str, Any]:
     return content
 
 
-def _content(value: object, size: int, budget: Budget, depth: int) -> object:
+def content_of(value: object, size: int, budget: Budget, depth: int = 0) -> object:
     """A value with networks and tensors in place of their records, and numbered tables in place of lists of such."""
     budget.visit(1)
     if isinstance(value, Persistent):
@@ -250,9 +250,9 @@ def _content(value: object, size: int, budget: Budget, depth: int) -> object:
     if isinstance(value, PickledArray):
         return value.tensor(budget)
     if depth < MAX_TABLES and isinstance(value, Mapping):
-        return {str(key): _content(part, size, budget, depth + 1) for key, part in value.items()}
+        return {str(key): content_of(part, size, budget, depth + 1) for key, part in value.items()}
     if depth < MAX_TABLES and isinstance(value, list | tuple) and len(value) < MAX_MODULES:
-        parts = {str(number): _content(part, size, budget, depth + 1) for number, part in enumerate(value)}
+        parts = {str(number): content_of(part, size, budget, depth + 1) for number, part in enumerate(value)}
         return parts if _holds_weights(parts) else value
     return value
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dissectreport import files
-from dissectreport.checkpoints import pickles, plain_data, programs, shards, stylegan_pickles
+from dissectreport.checkpoints import archives, pickles, plain_data, programs, shards, stylegan_pickles, torch_pickles
 from dissectreport.checkpoints.file_type import REMEDY, checked_file_type
 from dissectreport.checkpoints.names import shown
 from dissectreport.errors import WeightsError
@@ -37,7 +37,7 @@ LARGEST_PICKLE = 1 << 26
 """The bytes of a pickle that are inspected to explain a failure, and the size of the largest one in an archive."""
 BY_TORCH = bytes.fromhex("6cfc9c46f9206aa85019")
 """The number with which files of torch.save before 1.6 begin."""
-SHORT = 16
+SHORT = 32
 """Bytes within which it stands."""
 SMALL, RATIO = 1_000_000_000, 20
 """A file may hold this many bytes, or this many times its size, when it is unpacked."""
@@ -186,7 +186,7 @@ def _zip(path: Path, remedy: str) -> object:
         return _program(path, remedy, programs.tensors_of_export)
     if "data.pkl" in inner:
         return _saved_by_torch(path, remedy, lambda: _entry(path, "data.pkl"))
-    raise WeightsError(f"{path} is a zip archive of other files: unpack it, and give the file of weights in it")
+    raise WeightsError(f"{path} {archives.advice_of_zip(path, names)}; {remedy}")
 
 
 def _program(path: Path, remedy: str, read: Callable[[Path], dict[str, Tensor]]) -> object:
@@ -258,7 +258,22 @@ def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> objec
         except MemoryError:
             raise
         except Exception as again:
-            raise WeightsError(f"{path} {_damage(content, again)}; {remedy}") from again
+            newer = _newer(path, content)
+            if newer is None:
+                raise WeightsError(f"{path} {_damage(content, again)}; {remedy}") from again
+            return newer
+
+
+def _newer(path: Path, content: bytes) -> object | None:
+    """What torch.save wrote with a newer protocol than torch reads as data; None if it is older, or damaged."""
+    if not content.startswith(b"\x80") or content[1:2] <= b"\x02":
+        return None
+    try:
+        return torch_pickles.read_newer(path)
+    except MemoryError:
+        raise
+    except Exception:  # A damaged pickle raises errors of many types; the caller says what is wrong.
+        return None
 
 
 def _check_repetitions(path: Path) -> None:
@@ -286,7 +301,7 @@ def _inspected(read: Callable[[], bytes]) -> bytes:
 def _damage(content: bytes, problem: Exception) -> str:
     """Why a pickle without code cannot be read."""
     if content[:1] == b"\x80" and content[1:2] > b"\x03":
-        return f"was saved with pickle protocol {content[1]}, and torch reads protocol 2 as data: save it without one"
+        return f"is damaged, was truncated, or has more than data (it was saved with pickle protocol {content[1]})"
     line = shown(str(problem).strip().partition("\n")[0][:120])
     return f"is damaged, or was truncated ({line})"
 

@@ -215,3 +215,10 @@ STRANGERS: Mapping[str, tuple[str, ...]] = {
     "the encoder of a tiny autoencoder": (autoencoder_tiny.ENCODER_ALONE,),
 }
 """What is recognised, but draws nothing; by the ends of names."""
+
+LUCIDRAINS = """its noise is uniform and goes through a linear layer, its weights are scaled by the style plus 1, its images
+are in [0, 1], and its sizes stand in .config.json beside it"""
+RELATIVES: Mapping[str, tuple[str, str]] = {
+    "a StyleGAN2 of lucidrains' program": ("blocks.0.to_noise1.weight", LUCIDRAINS.replace("\n", " ")),
+}
+"""What is near a family but computed otherwise: the end of a name that shows it, and what differs."""

@@ -9,7 +9,7 @@ from dissectreport.checkpoints.model_files import ModelFile
 from dissectreport.checkpoints.names import first_of, shown
 from dissectreport.checkpoints.parts import Place, contents, is_optimizer, other_kind
 from dissectreport.models.families import cyclegan, dcgan
-from dissectreport.models.families.registry import FAMILIES, STRANGERS, Family
+from dissectreport.models.families.registry import FAMILIES, RELATIVES, STRANGERS, Family
 from dissectreport.models.families.tables import TensorTable, tables_of
 
 SMALL = 5
@@ -32,7 +32,19 @@ def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
     if family:
         return f"{file.path} has no tensors of {FAMILIES[family].title}: {_nearest(tables)}"
     advice = f"`dissectreport describe {file.path} > mine.toml` writes a description to complete"
+    relative = _relative(tables)
+    if relative:
+        return f"{file.path} is {relative}; {advice} with the file of its code"
     return f"{file.path} is of no known family: {_nearest(tables)}; {advice}"
+
+
+def _relative(tables: Sequence[TensorTable]) -> str:
+    """What is near a family but computed otherwise, and what differs; '' for anything else."""
+    names = [name for table in tables for name in table.tensors]
+    for title, (end, differs) in RELATIVES.items():
+        if any(name.endswith(end) for name in names):
+            return f"{title}, which is computed otherwise than other StyleGAN2: {differs}"
+    return ""
 
 
 def _stranger(file: ModelFile, tables: Sequence[TensorTable]) -> str:
