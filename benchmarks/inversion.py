@@ -1,7 +1,7 @@
 """How near `invert` comes to samples of the embedded generator, whose latents exist, and what it takes.
 
-Each of six samples of `scenes_pgan` is inverted alone with the default steps, as `invert` does it for one photo: its image
-is rounded to bytes, and its latent is not known. Times are processor seconds of one thread.
+Each of six samples of `scenes_pgan` is inverted alone with the default steps, as `invert` does it for one photo. A
+sample is rounded to bytes, and its latent is not known. Times are processor seconds of one thread.
 """
 
 from __future__ import annotations

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
 from dissectreport import plugins
 from dissectreport.checkpoints import downloads, packages
 from dissectreport.checkpoints.catalogue import read_catalogue
 from dissectreport.checkpoints.downloads import RemoteFile
 from dissectreport.checkpoints.model_files import open_model_file
+from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.models import published
 from dissectreport.models.families import dcgan
@@ -181,6 +183,24 @@ def test_the_networks_in_packages_are_in_the_catalogue(name: str, part: str, inp
     entry = read_catalogue(published.CATALOGUE)[name]
     (file,) = entry.origins[0].files
     assert packages.is_package(file.urls[0]) and len(file.sha256) == 64
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_real_network_becomes_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISSECTREPORT_WEIGHTS", str(tmp_path / "weights"))
+    words = ["build", "faces_dcgan", "--quick", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "site")]
+    ran = CliRunner().invoke(app, words)
+    if ran.exit_code and "pip did not download it" in ran.output:
+        pytest.skip(f"the package index cannot be reached: {ran.output}")
+    assert ran.exit_code == 0, ran.output
+    home = tmp_path / "site" / "faces_dcgan"
+    methods, overview = ((home / name).read_text() for name in ("methods.html", "index.html"))
+    assert "gan-face-generate" in methods and "MIT" in methods and "DigiFace-1M" in methods
+    assert "Single units of this network match what it draws" in overview
+    layers = {path.parent.name for path in home.glob("main.*/index.html")}
+    assert layers == {"main.2", "main.5", "main.11"}
+    assert len(list((home / "main.5").glob("*.html"))) > 256, "a page for every unit"
 
 
 @pytest.mark.network

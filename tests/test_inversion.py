@@ -76,6 +76,18 @@ def test_steps_bring_images_nearer_and_residuals_bring_them_nearer_still(models:
     assert len(found.latents) == 2 and not torch.equal(found.latents[0], found.latents[1])
 
 
+@pytest.mark.slow
+def test_a_sample_is_found_again_with_the_default_steps() -> None:
+    models = Source("scenes_pgan", "scenes").models()
+    with torch.no_grad():
+        drawn = models.images(models.latents(5, 2, 1), 2)
+    sample = torch.from_numpy(as_bytes(drawn)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    layers = inverting.residual_layers(models.generator)
+    found = invert(models, sample, layers, InversionSteps(), inverting.SEED, lambda *_: None)
+    assert float(signal_to_noise(found.images, sample)) >= 25
+    assert float(label_agreement(models, found.images, sample)) >= 0.95
+
+
 def test_measures_are_those_of_the_textbook(models: Models) -> None:
     black, grey = torch.full((1, 3, 64, 64), -1.0), torch.full((1, 3, 64, 64), -0.9)
     assert float(signal_to_noise(grey, black)) == pytest.approx(10 * np.log10(4 / 0.01), abs=1e-3)

@@ -122,8 +122,8 @@ def sections(dissection: Dissection) -> Iterator[str]:
 
 
 ABLATION = """How much of a concept's area goes when its most causal units of {layer} are ablated, and when as many
-random units are, on held-out images; negative where the area grows. Random sets are ablated on some of these images, and
-the difference is of these alone. Its interval is that of one more random set."""
+random units are, on held-out images; negative where the area grows. Random sets are ablated on some of these images,
+and the difference is of these alone. Its interval is that of one more random set."""
 
 
 def position_text(dissection: Dissection) -> str:

@@ -216,8 +216,8 @@ STRANGERS: Mapping[str, tuple[str, ...]] = {
 }
 """What is recognised, but draws nothing; by the ends of names."""
 
-LUCIDRAINS = """its noise is uniform and goes through a linear layer, its weights are scaled by the style plus 1, its images
-are in [0, 1], and its sizes stand in .config.json beside it"""
+LUCIDRAINS = """its noise is uniform and goes through a linear layer, its weights are scaled by the style plus 1,
+its images are in [0, 1], and its sizes stand in .config.json beside it"""
 RELATIVES: Mapping[str, tuple[str, str]] = {
     "a StyleGAN2 of lucidrains' program": ("blocks.0.to_noise1.weight", LUCIDRAINS.replace("\n", " ")),
 }
