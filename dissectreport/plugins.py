@@ -159,12 +159,12 @@ def _recognised(path: Path, settings: str, weights: str) -> object:
 
 def _described(path: Path, weights: str, settings: str) -> object:
     """The generator that a TOML file describes. The import is local because it imports torch."""
-    from dissectreport.models import description
+    from dissectreport.models import described_model
 
     if settings:
         raise BadOption(f"write {settings.replace(',', ', ')} into {path}: a description has its own settings")
 
-    return description.load(path, partial(_at_address, GENERATORS), weights)
+    return described_model.load(path, partial(_at_address, GENERATORS), weights)
 
 
 def segmenter(name: str) -> Segmenter:

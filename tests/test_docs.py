@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from dissectreport import plugins
 from dissectreport.cli.app import app
-from dissectreport.models import description
+from dissectreport.models import described_values, description
 from tests.support.documents import DOCS, blocks
 
 
@@ -163,5 +163,5 @@ def test_every_example_of_a_description_is_one() -> None:
             plan = description.Description(Path("mine.toml"), given)
             assert set(given) <= set(description.KEYS)
             if "latent" in given or "inputs" in given:
-                assert description.inputs_of(plan).latent_shape
-            assert description.output_of(plan)
+                assert described_values.inputs_of(plan).latent_shape
+            assert described_values.output_of(plan)

@@ -36,7 +36,8 @@ from dissectreport.errors import DissectReportError
 from dissectreport.image_files import opened_image
 from dissectreport.models.class_labels import read_names as read_class_names
 from dissectreport.models.class_labels import table_classes
-from dissectreport.models.description import inputs_of, output_of, read_description
+from dissectreport.models.described_values import inputs_of, output_of
+from dissectreport.models.description import read_description
 from dissectreport.models.directions import read_directions
 from dissectreport.models.edits import Edits, read_edits
 from dissectreport.models.image_folder import File, ImageFolder

@@ -23,7 +23,7 @@ from dissectreport.cache import records
 from dissectreport.checkpoints.state_dicts import load_exactly, select_tensors
 from dissectreport.cli.app import app
 from dissectreport.errors import BadOption, DissectReportError, ModelError, UnknownName, WeightsError
-from dissectreport.models.description import relative_to
+from dissectreport.models.described_values import relative_to
 from dissectreport.models.inputs import ClassLabels, Constant, Inputs, Noise
 from dissectreport.models.layers import default_layers
 from dissectreport.models.network_generator import NetworkCall, NetworkGenerator
