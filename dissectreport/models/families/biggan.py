@@ -264,8 +264,8 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> BigGAN:
     tensors = with_usual_names(found.tensors)
     tensors = with_shared_embedding(tensors)
     folded = fold_power_iteration(tensors)
-    folded["shared.weight"] = folded["shared.weight"].T
     network = BigGAN(structure_of(tensors, found.settings.get("epsilon", BigGANStructure.epsilon)), sampling)
+    folded["shared.weight"] = folded["shared.weight"].T
     network.take(folded)
     return network.eval()
 
@@ -292,7 +292,7 @@ def fold_power_iteration(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     folded = {name: value.float() for name, value in tensors.items() if not re.search(r"\.s?[uv]\d+$", name)}
     for name in folded:
         start = tensors.get(name.removesuffix("weight") + "u0") if name.endswith(".weight") else None
-        if start is not None:
+        if start is not None and folded[name].ndim > 1:
             folded[name] = folded[name] / _spectral_norm(folded[name].flatten(1), start.float())
     return folded
 

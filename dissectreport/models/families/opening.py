@@ -14,10 +14,18 @@ from torch import nn
 
 from dissectreport.checkpoints.names import shown
 from dissectreport.checkpoints.state_dicts import channels_last
-from dissectreport.errors import WeightsError
+from dissectreport.errors import DissectReportError, WeightsError
 from dissectreport.models import proggan_variants, published
 from dissectreport.models.families import image_classifier
-from dissectreport.models.families.base import DEFAULT_SAMPLING, NetworkTensors, Sampling, evenly, untrained
+from dissectreport.models.families.base import (
+    DEFAULT_SAMPLING,
+    FamilyNetwork,
+    Make,
+    NetworkTensors,
+    Sampling,
+    evenly,
+    untrained,
+)
 from dissectreport.models.families.image_classifier import ImageClassifier
 from dissectreport.models.families.recognition import Found
 from dissectreport.models.families.redrawing import RedrawingNetwork
@@ -58,7 +66,7 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         _check_numbers(found.network)
         if found.family.make is None:
             return _progressive(found, sampling)
-        network = found.family.make(found.network, sampling)
+        network = _made(found.family.make, found.network, sampling)
         if network.colours not in CHANNELS:
             raise WeightsError(f"it makes {network.colours} channels, not images of 1, 3 or 4")
     except WeightsError as problem:
@@ -81,6 +89,17 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         mean=image_classifier.MEAN if classifies else (),
         std=image_classifier.STD if classifies else (),
     )
+
+
+def _made(make: Make, tensors: NetworkTensors, sampling: Sampling) -> FamilyNetwork:
+    """The network of a family; a WeightsError where shapes are such that its code fails."""
+    try:
+        return make(tensors, sampling)
+    except (DissectReportError, MemoryError):
+        raise
+    except Exception as problem:  # Each family checks what it knows of; other shapes may fail in any way.
+        line = shown(str(problem).partition("\n")[0][:120])
+        raise WeightsError(f"the shapes of its tensors do not fit each other ({line})") from problem
 
 
 def _check_numbers(network: NetworkTensors) -> None:

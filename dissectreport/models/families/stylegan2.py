@@ -330,7 +330,10 @@ def with_noise(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _check_filters(found: NetworkTensors) -> None:
     """Refuse files with another resampling filter than the one that all published networks have."""
     for name, value in found.tensors.items():
-        if name.endswith(CONSTANTS) and not torch.allclose(value.float(), _filter(value.float(), 1.0), atol=1e-6):
+        if not name.endswith(CONSTANTS):
+            continue
+        expected = _filter(value.float(), 1.0)
+        if value.shape != expected.shape or not torch.allclose(value.float(), expected, atol=1e-6):
             raise WeightsError(f"{name} is another resampling filter than that of StyleGAN2; it is not supported")
 
 

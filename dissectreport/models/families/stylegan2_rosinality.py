@@ -112,5 +112,6 @@ def _reshaped(name: str, value: Tensor) -> Tensor:
     """A tensor without the axes of length one that the official programs do not have."""
     if name.endswith(("const", "noise_strength")) or (name.endswith("weight") and value.ndim == 5):
         axes = 3 if name == OFFICIAL_MARK else 2 if name.endswith("noise_const") else 4 if value.ndim == 5 else 0
-        return value.reshape(value.shape[value.ndim - axes :]) if value.ndim >= axes else value
+        before = value.shape[: max(0, value.ndim - axes)]
+        return value.reshape(value.shape[len(before) :]) if all(length == 1 for length in before) else value
     return value.flatten() if name.endswith("torgb.bias") else value
