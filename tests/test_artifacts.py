@@ -192,6 +192,17 @@ def test_only_units_that_were_tested_further_can_be_artifact_units() -> None:
     assert diagnosis.judge_units(tests, FOUR, distance=1.0).listed(FOUR) == (1,)
 
 
+def test_units_that_were_not_tested_further_do_not_lower_the_bar_for_those_that_were() -> None:
+    roles = ("leading", "leading", "control", *["bottom"] * 17)
+    tested = SingleUnits(np.arange(20), roles)
+    images = [192] * 3 + [64] * 17
+    tests = effects_of([0.3, 0.3, 0.0, *[0.2] * 17], images=images)
+    tests.p[:2] = 0.02
+    told = diagnosis.judge_units(tests, tested, distance=1.0)
+    assert told.q[0] == pytest.approx(0.19) and told.listed(tested) == ()
+    assert (told.q[3:] == 1).all()
+
+
 def test_units_on_which_no_image_depends_are_no_tests_among_others() -> None:
     roles = ("leading", "leading", "control", *["bottom"] * 17)
     tested = SingleUnits(np.arange(20), roles)

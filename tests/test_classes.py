@@ -26,6 +26,7 @@ from dissectreport.records.classes import ClassPlan, ClassRecord, LinearHead
 from dissectreport.run.attacks import Attack, largest_norm
 from dissectreport.run.plan import ClassKey
 from dissectreport.run.shards import Shard
+from dissectreport.stats.shares import paired_difference
 from dissectreport.worker.attacks import attacked, lengths, randomly_changed
 from dissectreport.worker.classes import find_head, make_predictions, make_scores
 from dissectreport.worker.loaded_networks import Source
@@ -256,6 +257,27 @@ def test_intervals_of_few_images_hold_the_truth_too() -> None:
         figure = scored.rates(predicted[:, None], 0).accuracy_of(0)
         held += figure.low <= (0.95 + 0.98) / 2 <= figure.high
     assert 0.88 * trials <= held
+
+
+@pytest.mark.parametrize(("images", "loss"), [(10, 0.05), (10, 0.2), (30, 0.03), (100, 0.03)])
+def test_intervals_of_rare_changes_hold_the_truth(images: int, loss: float) -> None:
+    """Where no prediction changes, every bootstrap gives no change; the loss of a unit may be there all the same."""
+    random, held, trials = np.random.default_rng(7), 0, 300
+    truth = np.repeat([0, 1], [images, 200])
+    scored = Scored(truth)
+    for _ in range(trials):
+        before = np.where(random.random(len(truth)) < np.where(truth == 0, 0.9, 0.95), truth, 1 - truth)
+        gone = (truth == 0) & (random.random(len(truth)) < loss)
+        held_out = scored.rates(np.stack([before, np.where(gone, 1, before)], 1), 0).change(1)
+        held += held_out.low <= -0.9 * loss / 2 <= held_out.high
+    assert held >= 0.93 * trials
+
+
+def test_the_interval_of_a_paired_difference_is_that_of_newcombe() -> None:
+    assert np.allclose(paired_difference(12, 2, 36, 50), (0.0569, 0.3404), atol=1e-4)
+    low, high = paired_difference(0, 0, 10, 10)
+    assert low == -high < -0.2, "no trial differs, which ten trials cannot tell from one in five"
+    assert np.allclose(paired_difference(2, 12, 36, 50), (-0.3404, -0.0569), atol=1e-4)
 
 
 def test_a_class_that_is_always_recognised_has_an_interval() -> None:

@@ -180,6 +180,7 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
         passed=np.array(passed, bool),
         matched=np.zeros((len(labels), len(column))),
         corrected_iou=blank,
+        groups=13,
     )
 
 

@@ -9,19 +9,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dissectreport.analysis.common.ratios import difference_interval
 from dissectreport.analysis.dissection.corrected_rule import Groups, score
 from dissectreport.analysis.dissection.label_error import (
     COLUMNS,
     LabelError,
+    ace_range,
+    concepts_with_label_error,
+    disagreements,
+    effects_with_label_error,
     iou_range,
     label_errors,
     with_label_error,
 )
+from dissectreport.records.replication import SegmenterAgreement
 from dissectreport.report.site.build import write_site
 from dissectreport.run.shards import even_groups
 from dissectreport.segmenters import scenes
 from dissectreport.vocabulary import Concept
-from tests.support.dissections import example_dissection
+from tests.support.dissections import example_dissection, with_interventions
 from tests.support.simulations import PIXELS, World, counts_of
 from tests.support.sites import page_text
 
@@ -100,12 +106,106 @@ def test_the_embedded_segmenters_know_their_error():
     assert label_errors({"card": {"iou": {}}}) == {} == label_errors({})
 
 
+def agreement_of(first, second):
+    """What (n, pixels) masks of two segmenters share, of one concept."""
+    counts = [mask.sum(1)[:, None] for mask in (first, second, first & second)]
+    return SegmenterAgreement("other", np.array([["sky", "object"]]), *counts)
+
+
+@pytest.mark.parametrize("follows", ["nothing", "unit", "others"])
+def test_the_disagreement_of_two_segmenters_bounds_the_iou_with_the_concept_itself(follows):
+    held, sampled = [], []
+    truth = score(Groups.of([(0, WORLD.truth()), (1, WORLD.truth())]), PIXELS, 1).iou.value[:, 0]
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        shards, seen, others = [], [], []
+        for group in even_groups(26):
+            on, masks = WORLD.draw(random)
+            where = np.broadcast_to(on[:, :1, 0], masks.shape)
+            mine = labelled(random, masks, where, follows)
+            shards.append((group, counts_of(on, mine)))
+            seen.append(mine[:4, 0])
+            # The second errs elsewhere: where it would err as the first does, it is right.
+            other = labelled(random, masks, where, "nothing")
+            others.append(np.where((other == mine) & (mine != masks), masks, other)[:4, 0])
+        error = disagreements(agreement_of(np.concatenate(seen), np.concatenate(others)))[Concept("sky", "object")]
+        scores = score(Groups.of(shards), PIXELS, 1)
+        (low, high), _ = scores.intervals(np.arange(3), np.zeros(3, int))
+        present = sum(int(stat.present[0]) for group, stat in shards if group % 2)
+        whole = sum(stat.samples for group, stat in shards if group % 2) * PIXELS
+        ratio = present / whole / scores.on_fraction[:, 0]
+        held += list((iou_range(low, ratio, error)[0] <= truth) & (truth <= iou_range(high, ratio, error)[1]))
+        sampled += list((low <= truth) & (truth <= high))
+    assert np.mean(held) >= 0.95
+    assert np.mean(sampled) < 0.75, "the sampling interval is not one of the concept itself"
+
+
+def test_the_range_by_a_second_segmenter_holds_every_choice_of_the_disputed_pixels():
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        on, first, second = random.random((3, 12)) < random.random((3, 1))
+        disputed = np.flatnonzero(first != second)
+        if not on.any() or not (first & second).any() or len(disputed) > 8:
+            continue
+        possible = []
+        for bits in range(2 ** len(disputed)):
+            concept = first & second
+            concept[disputed[(bits >> np.arange(len(disputed))) & 1 > 0]] = True
+            possible.append((on & concept).sum() / (on | concept).sum())
+        wrong, missed = (first & ~second).sum() / first.sum(), (second & ~first).sum() / first.sum()
+        iou = np.array([(on & first).sum() / (on | first).sum()])
+        low, high = iou_range(iou, np.array([first.sum() / on.sum()]), LabelError.bounded(wrong, missed, ""))
+        assert low[0] <= min(possible) + 1e-12 and max(possible) - 1e-12 <= high[0]
+
+
+def test_a_second_segmenter_that_agrees_leaves_what_it_may_have_missed_and_one_that_never_does_bounds_nothing():
+    masks = np.random.default_rng(0).random((40, 64)) < 0.3
+    same = disagreements(agreement_of(masks, masks))[Concept("sky", "object")]
+    assert 0 < same.wrong < 0.15 and 0 < same.missed < 0.15 and same.at_least and "other" in same.source
+    assert disagreements(agreement_of(masks, ~masks)) == {}
+    assert disagreements(agreement_of(masks[:10], masks[:10])) == {}, "too few images"
+
+
+@pytest.mark.parametrize("precision", [0.8, 0.95])
+def test_the_interval_of_an_average_causal_effect_with_both_errors_holds_that_on_the_concept_itself(precision):
+    held, sampled = [], []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        true = random.gamma(2, 100, (3, 40)) * np.array([[1.0], [0.25], [1.3]])
+        ace = (1.3 - 0.25) / 1.0
+        # The first invents as many pixels in every image, whatever is left of the concept, and misses some of it.
+        invented = (1 - precision) / precision * 0.8 * 200
+        whole, zero, inserted = np.round(0.8 * true + invented).astype(np.int64)
+        both = np.round(0.8 * true[0]).astype(np.int64)
+        counts = (array[:, None] for array in (whole, np.round(true[0]).astype(np.int64), both))
+        error = disagreements(SegmenterAgreement("other", np.array([["sky", "object"]]), *counts))
+        value, low, high = (float(end[0]) for end in difference_interval((inserted - zero)[:, None], whole[:, None]))
+        left = zero.sum() / whole.sum()
+        ranges = [ace_range(end, left, error[Concept("sky", "object")]) for end in (value, low, high)]
+        held.append(min(low for low, _ in ranges) <= ace <= max(high for _, high in ranges))
+        sampled.append(low <= ace <= high)
+    assert np.mean(held) >= 0.95
+    assert np.mean(sampled) < 0.93 or precision > 0.9
+
+
 def test_pages_tell_label_error_from_sampling_error(tmp_path: Path):
-    dissection = example_dissection(units=6, layers=1)
-    layer = dissection.layers[0]
+    dissection = with_interventions(example_dissection(units=6, layers=1))
+    layer, causes = dissection.layers[0], dissection.interventions
     table = layer.table.assign(iou_label_low=0.31, iou_label_high=0.42, iou_total_low=0.28, iou_total_high=0.47)
-    write_site(replace(dissection, layers=(replace(layer, table=table),)), tmp_path)
-    pages = map(page_text, sorted((tmp_path / "planted").rglob("*.html")))
-    page = next(text for text in pages if "with the segmenter's error" in text)
-    assert "with the segmenter's error: 0.31 to 0.42, [0.28, 0.47] with sampling error too" in page
-    assert "Intervals of IoU include only sampling error" in page_text(tmp_path / "planted" / "methods.html")
+    errors = {
+        Concept(str(row.concept), str(row.category)): LabelError.bounded(0.04, 0.06, "the segmenter other")
+        for row in dissection.concepts.itertuples()
+    }
+    concepts = concepts_with_label_error(dissection.concepts, errors)
+    layers, effects = (replace(layer, table=table),), effects_with_label_error(causes, errors)
+    write_site(replace(dissection, layers=layers, concepts=concepts, interventions=effects), tmp_path)
+    pages = {page: page_text(page) for page in sorted((tmp_path / "planted").rglob("*.html"))}
+    sentence = "with the segmenter's error: 0.31 to 0.42, [0.28, 0.47] with sampling error too"
+    units = [page for page, text in pages.items() if sentence in text]
+    assert any("unit-" in page.name for page in units) and any(page.parent.name == "concept" for page in units)
+    edited = effects.variants.dropna(subset=["ace_total_low"])
+    assert len(edited) and (edited["ace_total_low"] < edited["ace_low"]).all()
+    assert "with the segmenter's error" in pages[tmp_path / "planted" / "causes.html"]
+    methods = pages[tmp_path / "planted" / "methods.html"]
+    assert "Intervals of IoU include only sampling error" in methods and "the segmenter other" in methods
+    assert "label_wrong" in (tmp_path / "planted" / "data" / "concepts.csv").read_text().splitlines()[0]

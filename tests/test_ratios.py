@@ -46,12 +46,36 @@ def test_a_ratio_and_its_interval_equal_a_slow_computation() -> None:
             assert np.allclose([low[edit, concept], high[edit, concept]], ratio * np.exp([-reach, reach]))
 
 
-def test_nothing_has_no_ratio_one_image_no_interval_and_what_is_gone_everywhere_no_width() -> None:
+def test_nothing_has_no_ratio_and_one_image_no_interval() -> None:
     below = np.array([[0, 5, 5], [0, 0, 7]])
     value, low, high = ratio_interval(np.array([[1, 2, 0], [0, 0, 0]]), below)
     assert np.isnan(value[0]) and np.isnan([low[:2], high[:2]]).all()
     assert value[1] == 0.4
-    assert value[2] == low[2] == high[2] == 0
+    assert (value[2], low[2], high[2]) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("often", [0.005, 0.01, 0.02, 0.05])
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_few_images_show_may_be_in_others(often: float, lost: bool) -> None:
+    """A share that a few images keep, or lose, and most do not: among 128 images there is often none of them."""
+    held = []
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        below = random.integers(50, 400, 128)
+        some = ((random.random(128) < often) * random.random(128) * below).astype(np.int64)
+        _, low, high = ratio_interval((below - some if lost else some)[:, None], below[:, None])
+        held.append(low[0] <= (1 - often / 2 if lost else often / 2) <= high[0])
+    assert np.mean(held) >= 0.93
+
+
+def test_what_is_gone_in_every_image_may_be_left_in_others() -> None:
+    below = np.full((128, 1), 100)
+    value, low, high = ratio_interval(np.zeros((128, 1), np.int64), below)
+    assert value == low == 0 and high[0] == pytest.approx(-np.log(0.025) / 128)
+    value, low, high = ratio_interval(below, below)
+    assert value == high == 1 and low[0] == pytest.approx(1 + np.log(0.025) / 128)
+    even = ratio_interval(np.ones((128, 1), np.int64), below)
+    assert even[0] == even[1] == even[2], "what is left evenly in all images is known well"
 
 
 def test_an_area_that_lies_nearly_in_one_image_has_a_finite_interval() -> None:

@@ -147,3 +147,41 @@ def test_a_run_of_the_planted_model_is_replicated_on_fresh_latents(tmp_path: Pat
     assert measure(options).replication == record.replication, "a later run of the same plan keeps it"
     with pytest.raises(BadOption, match="shares latents"):
         again_options(options, record, record.plan["seed"] + 1)
+
+
+SECOND = """
+import torch
+from dissectreport.segmenters.planted import PlantedSegmenter, load
+
+
+class Shifted(PlantedSegmenter):
+    name = "shifted"
+    identity = "shifted-1"
+
+    def __call__(self, images):
+        return torch.roll(super().__call__(images), 1, -1)
+
+
+def make():
+    known = load()
+    return Shifted(known.colours, known.shows, name="shifted", identity="shifted-1")
+"""
+
+
+def test_a_second_segmenter_bounds_the_error_of_the_labels(tmp_path: Path) -> None:
+    (tmp_path / "second.py").write_text(SECOND)
+    few: dict[str, Any] = {"layers": ("features",), "samples": 96, "pilot": 48, "workers": 1, "cache": tmp_path / "c"}
+    options = Options("planted", controls=False, interventions=False, artifacts=False, paint=False, **few)
+    measure(options)
+    assert "iou_total_low" not in load_dissection("planted", cache=options.cache).layers[0].table
+    replicate(replace(options, segmenter=f"{tmp_path / 'second.py'}:make"))
+    made = load_dissection("planted", cache=options.cache)
+    known = made.concepts[made.concepts["label_error_from"] == "the segmenter shifted"]
+    assert len(known) and (known["label_wrong"] > 0).all() and (known["label_missed"] > 0).all()
+    table = made.layers[0].table.dropna(subset=["iou_total_low"])
+    assert len(table) and (table["iou_total_low"] < table["iou_low"]).all()
+    assert made.replication is not None and made.replication.segmenter == "shifted"
+    replicate(options)
+    again = load_dissection("planted", cache=options.cache)
+    assert again.replication is not None and again.replication.segmenter == "planted"
+    assert "iou_total_low" in again.layers[0].table, "what was known of the labels stays"

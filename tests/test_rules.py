@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from dissectreport.analysis.assemble import ranked as ranks_of
 from dissectreport.analysis.common.jackknife import Jackknife
@@ -18,7 +19,7 @@ from dissectreport.analysis.dissection.corrected_rule import Groups, judge, lead
 from dissectreport.analysis.dissection.counted import Words
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, share_above
-from dissectreport.analysis.dissection.interpretable_counts import basic_interval
+from dissectreport.analysis.dissection.interpretable_counts import count_interval
 from dissectreport.analysis.dissection.published_rules import RatioSums, everywhere, ordered, ranked, within_category
 from dissectreport.analysis.dissection.unit_tables import (
     average_precision,
@@ -428,13 +429,12 @@ def test_examples_are_the_largest_the_middle_and_few_random_ones_that_units_shar
 
 
 @given(value=st.integers(0, 50), seed=seeds)
-def test_a_bootstrap_interval_holds_the_count_and_the_middle_of_the_replicates(value, seed):
+def test_an_interval_of_a_count_is_that_of_students_t_rounded_outwards(value, seed):
     replicates = np.random.default_rng(seed).integers(0, 60, (100, 1))
-    low, high = basic_interval(np.array([value]), replicates)
-    assert low[0] <= value <= high[0]
-    inside = ((replicates >= low) & (replicates <= high)).mean()
-    assert inside >= 0.95
-    assert low[0] in {value, int(np.floor(np.percentile(replicates, 2.5)))}
+    low, high = count_interval(np.array([value]), replicates, 13)
+    reach = stats.t.ppf(0.975, 12) * replicates.std(ddof=1) * np.sqrt(13 / 12)
+    assert low[0] == max(0, np.floor(value - reach)) and high[0] == np.ceil(value + reach)
+    assert count_interval(np.array([value]), np.full((100, 1), 7), 13) == (value, value)
 
 
 @given(seed=seeds)

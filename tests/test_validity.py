@@ -8,11 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dissectreport.analysis.common.jackknife import benjamini_hochberg
+from dissectreport.analysis.common.student import upper_tail
 from dissectreport.analysis.comparison.differences import difference, is_significant
 from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
 from dissectreport.analysis.dissection.counted import Words
-from dissectreport.analysis.dissection.interpretable_counts import MEAN_MATCH, mean_match, predicted, tally
+from dissectreport.analysis.dissection.interpretable_counts import (
+    MEAN_MATCH,
+    count_interval,
+    mean_match,
+    predicted,
+    tally,
+)
 from dissectreport.analysis.dissection.match_curves import CUT_OFFS, at_least, match_curve
 from dissectreport.analysis.dissection.own_units import best_units, own_units
 from dissectreport.analysis.dissection.parts import parts_of
@@ -213,7 +221,7 @@ def test_the_interval_of_random_directions_holds_the_count_of_another_random_bas
     held = []
     for _ in range(400):
         counts = random.normal(80, 5, 6).round().astype(int)
-        _, low, high = predicted(counts[:5].tolist(), np.full(40, 80.0) + random.normal(0, 0.5, 40))
+        _, low, high = predicted(counts[:5].tolist(), np.full(40, 80.0) + random.normal(0, 0.5, 40), 13)
         held.append(low <= counts[5] <= high)
     assert 0.92 <= np.mean(held) <= 0.995
 
@@ -239,6 +247,30 @@ def test_the_bands_of_a_curve_hold_the_number_of_units_that_many_images_have():
         curve = match_curve("measured", "", [judge(scores_of(world, seed, replicates=60))])[some]
         held += ((curve["units_low"] <= truth[some]) & (truth[some] <= curve["units_high"])).tolist()
     assert np.mean(held) >= 0.85
+
+
+def test_intervals_of_counts_hold_what_other_images_would_give_with_few_groups_too():
+    """Units whose match is near the cut-off, of which the images make more or fewer interpretable."""
+    match = np.random.default_rng(9).normal(2, 2, 60)
+
+    def counted(means, errors, groups):
+        return (benjamini_hochberg(upper_tail(means / errors, groups - 1)) < 0.05).sum()
+
+    def drawn(seed, groups):
+        return match + np.random.default_rng(seed).normal(0, np.sqrt(groups), (groups, len(match)))
+
+    for groups in (6, 13):
+        every = [drawn(1000 + seed, groups) for seed in range(200)]
+        expected = np.mean([counted(x.mean(0), x.std(0, ddof=1) / np.sqrt(groups), groups) for x in every])
+        held = []
+        for seed in range(120):
+            values, random = drawn(seed, groups), np.random.default_rng(seed)
+            errors = values.std(0, ddof=1) / np.sqrt(groups)
+            weights = random.multinomial(groups, np.full(groups, 1 / groups), 100) / groups
+            replicates = np.array([[counted(weight @ values, errors, groups)] for weight in weights])
+            low, high = count_interval(np.array([counted(values.mean(0), errors, groups)]), replicates, groups)
+            held.append(low[0] <= expected <= high[0])
+        assert np.mean(held) >= 0.9, groups
 
 
 def test_the_curve_of_random_directions_is_their_mean_with_the_spread_of_the_bases():

@@ -7,10 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from dissectreport.analysis import words as of_units
 from dissectreport.analysis.results.words import COLUMNS
-from dissectreport.analysis.words import areas_under_curve, auc_with_error, cosines, most, random_words, word_columns
+from dissectreport.analysis.words import (
+    _delong,
+    areas_under_curve,
+    auc_with_interval,
+    cosines,
+    most,
+    random_words,
+    word_columns,
+)
 from dissectreport.errors import BadOption, WeightsError
 from dissectreport.pipeline.words import FEWEST, read_words
 from dissectreport.records.words import WordVectors
@@ -92,7 +101,7 @@ def test_scores_are_those_of_the_formula():
 def test_areas_under_the_curve_are_shares_of_pairs_and_have_the_errors_of_delong():
     random = np.random.default_rng(3)
     activity, chosen = random.integers(0, 6, (60, 2)).astype(float), random.random((60, 2)) < 0.3
-    auc, error = auc_with_error(activity, chosen)
+    auc, low, high = auc_with_interval(activity, chosen)
     every = areas_under_curve(activity, chosen)
     for unit in range(2):
         inside, outside = activity[chosen[:, unit], unit], activity[~chosen[:, unit], unit]
@@ -100,7 +109,25 @@ def test_areas_under_the_curve_are_shares_of_pairs_and_have_the_errors_of_delong
         assert auc[unit] == pytest.approx(wins.mean())
         assert every[unit, unit] == pytest.approx(wins.mean())
         variance = wins.mean(1).var(ddof=1) / len(inside) + wins.mean(0).var(ddof=1) / len(outside)
-        assert error[unit] == pytest.approx(math.sqrt(variance))
+        assert _delong(activity[:, unit], chosen[:, unit]).error == pytest.approx(math.sqrt(variance))
+        assert low[unit] < auc[unit] < high[unit]
+
+
+@pytest.mark.parametrize(("similar", "apart"), [(5, 0), (5, 2), (10, 1), (20, 2), (20, 3)])
+def test_intervals_of_areas_under_the_curve_hold_the_truth(similar, apart):
+    chosen = np.arange(10 * similar) < similar
+    activity = np.random.default_rng(4).normal(0, 1, (10 * similar, 400)) + apart * chosen[:, None]
+    truth = stats.norm.cdf(apart / math.sqrt(2))
+    _, low, high = auc_with_interval(activity, np.repeat(chosen[:, None], 400, 1))
+    assert np.mean((low <= truth) & (truth <= high)) >= 0.9
+
+
+def test_an_area_of_one_has_an_interval():
+    chosen = np.arange(50)[:, None] < 5
+    auc, low, high = auc_with_interval(np.where(chosen, 2.0, 1.0), chosen)
+    assert auc == high == 1 and low[0] == pytest.approx(0.025**0.2)
+    auc, low, high = auc_with_interval(np.where(chosen, 1.0, 2.0), chosen)
+    assert auc == low == 0 and high[0] == pytest.approx(1 - 0.025**0.2)
 
 
 def test_a_tenth_has_the_largest_values_and_random_words_are_fifty_different_ones():

@@ -19,7 +19,14 @@ from dissectreport.analysis.comparison.replication import replication
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
 from dissectreport.analysis.dissection.counted import Counted
-from dissectreport.analysis.dissection.label_error import label_errors, with_label_error
+from dissectreport.analysis.dissection.label_error import (
+    LabelError,
+    concepts_with_label_error,
+    disagreements,
+    effects_with_label_error,
+    label_errors,
+    with_label_error,
+)
 from dissectreport.analysis.dissection.spike_in import spike_in
 from dissectreport.analysis.dissection.twins import twins_of
 from dissectreport.analysis.dissection.units import Units, examine
@@ -48,7 +55,7 @@ from dissectreport.analysis.words import word_columns
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
 from dissectreport.records.reader import Reader, S
-from dissectreport.records.replication import ReplicatedClaims
+from dissectreport.records.replication import ReplicatedClaims, SegmenterAgreement
 from dissectreport.records.words import WordVectors
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.parallel import Spread, in_threads
@@ -109,11 +116,14 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         else interventions(record.interventions, reader, record.vocabulary, record.mixed_devices)
     )
     layers = tuple(_layer(layer_units, pictures) for layer_units in units)
+    errors = {} if source.rule.is_published else source.label_errors()
+    if errors and causes is not None:
+        causes = effects_with_label_error(causes, errors)
     dissection = Dissection(
         model=record.model,
         provenance=_provenance(record, plan, source, devices),
         vocabulary=vocabulary_table(record.vocabulary),
-        concepts=concepts,
+        concepts=concepts_with_label_error(concepts, errors) if errors else concepts,
         layers=layers,
         pictures=Pictures(pictures.numbers, pictures.pixels),
         trust=(*source.trust(pictures.segmented), *ablated_images(causes)),
@@ -185,7 +195,7 @@ def _corrected(
     source: _Source, layer: LayerRecord, vocabulary: Vocabulary, concepts: pd.DataFrame, twins: Mapping[int, int]
 ) -> Units:
     units = examine(source.counted(layer), vocabulary, concepts["position_only"], twins)
-    errors = label_errors(source.record.segmenter)
+    errors = source.label_errors()
     return replace(units, table=with_label_error(units.table, concepts, errors)) if errors else units
 
 
@@ -269,6 +279,13 @@ class _Source:
             neighbours=tuple if self.rule.is_published else partial(self.neighbours, layer.counts),
             label_sets=tuple if self.rule.is_published else partial(self.label_sets, layer.counts),
         )
+
+    def label_errors(self) -> dict[Concept, LabelError]:
+        """How good the segmenter's labels are, by its card, or else by what a second segmenter says."""
+        folder, known = self.record.replication, label_errors(self.record.segmenter)
+        if not folder or SegmenterAgreement.FILE not in self.reader.names(folder):
+            return known
+        return {**disagreements(self.reader.read(folder, SegmenterAgreement)), **known}
 
     def with_words(self, units: Units, vectors: WordVectors, areas: Areas) -> Units:
         """The units with the columns about words in their table, where there are enough images."""

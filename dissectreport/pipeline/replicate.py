@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,26 +21,29 @@ from dissectreport.analysis.comparison.replication import (
 )
 from dissectreport.analysis.results.replication import ClaimKind
 from dissectreport.cache import records
-from dissectreport.cache.reader import save
+from dissectreport.cache.reader import CacheReader, save
 from dissectreport.cache.records import Record
 from dissectreport.cache.store import Store
-from dissectreport.errors import BadOption
+from dissectreport.errors import BadOption, UnknownName
 from dissectreport.pipeline.measure import measure
 from dissectreport.pipeline.on_demand import EditOptions, count_edit
 from dissectreport.pipeline.options import Options
-from dissectreport.pipeline.prepare import prepare
+from dissectreport.pipeline.prepare import Job, prepare
 from dissectreport.pipeline.render import assembled
 from dissectreport.pipeline.reporter import Reporter, Silent
-from dissectreport.records.replication import ReplicatedClaims
+from dissectreport.pipeline.tasks import Task
+from dissectreport.records.replication import ReplicatedClaims, SegmenterAgreement
+from dissectreport.run import engine
 from dissectreport.run.budgets import FEWEST_LATENTS
 from dissectreport.run.plan import SEEDS
 from dissectreport.run.precision import Precision
+from dissectreport.run.shards import BATCH, shards
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.dissection import Dissection
 
 MORE = FEWEST_LATENTS
-"""Latents behind each causal set."""
+"""Latents behind each causal set, and behind the comparison of two segmenters."""
 
 
 def replicate(options: Options, seed: int | None = None, reporter: Reporter | None = None) -> Record:
@@ -61,7 +65,8 @@ def replicate(options: Options, seed: int | None = None, reporter: Reporter | No
     first.save(options.cache)
     removed = removed_again(other, [claim for claim in claims if claim.kind == ClaimKind.CAUSAL_SET], reporter)
     outcomes = replicated(claims, dissection, again, removed)
-    return kept(first, stored(claims, outcomes, again), options.cache)
+    agreement = segmenters_compared(other, first, reporter) or known_agreement(first, options.cache)
+    return kept(first, stored(claims, outcomes, again), agreement, options.cache)
 
 
 def again_options(options: Options, first: Record, seed: int | None) -> Options:
@@ -121,11 +126,50 @@ def removed_again(options: Options, claims: Sequence[Claim], reporter: Reporter)
     return removed
 
 
-def kept(record: Record, claims: ReplicatedClaims, cache: Path) -> Record:
+def segmenters_compared(options: Options, first: Record, reporter: Reporter) -> SegmenterAgreement | None:
+    """What the run's segmenter and another one, if the options name it, say of the second run's images.
+
+    None where they name no other one, where the run's cannot be loaded again, or where no concept is common to both.
+    """
+    own = str(first.segmenter["name"])
+    if prepare(options).segmenter.name == own:
+        return None
+    try:
+        job = prepare(replace(options, segmenter=own))
+    except UnknownName as error:
+        reporter.say(f"two segmenters are not compared: {error}")
+        return None
+    return _compared(job, options.segmenter, reporter)
+
+
+def _compared(job: Job, second: str, reporter: Reporter) -> SegmenterAgreement | None:
+    from dissectreport.worker.segmenter_agreement import make_segmenter_agreement
+
+    make = partial(make_segmenter_agreement, job.source, second, job.plan.seed, job.plan.grid)
+    wanted, parts = shards(MORE, BATCH), {}
+    with engine.Workers(job.workers, job.options.timeout) as workers:
+        for shard, part in workers.run(make, wanted):
+            parts[shard] = part
+            reporter.progress(Task.AGREEMENT, len(parts), len(wanted), "batches")
+    agreement = SegmenterAgreement.joined([parts[shard] for shard in wanted])
+    return agreement if len(agreement.concepts) else None
+
+
+def known_agreement(first: Record, cache: Path) -> SegmenterAgreement | None:
+    """What an earlier comparison of two segmenters found, if there is one."""
+    reader = CacheReader(cache / "measurements")
+    if not first.replication or SegmenterAgreement.FILE not in reader.names(first.replication):
+        return None
+    return reader.read(first.replication, SegmenterAgreement)
+
+
+def kept(record: Record, claims: ReplicatedClaims, agreement: SegmenterAgreement | None, cache: Path) -> Record:
     """The record with what was found, saved."""
     facts = {name: getattr(claims, name) for name in ("digest", "seed", "samples", "segmenter", "features")}
     store = Store.open(cache / "measurements", {"kind": "replication", "model": record.model, **facts})
     save(store, claims)
+    if agreement is not None:
+        save(store, agreement)
     name = store.folder.name
     record = replace(record, replication=name, folders=tuple(sorted({*record.folders, name})))
     record.save(cache)

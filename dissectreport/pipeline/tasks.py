@@ -64,6 +64,7 @@ class Task(StrEnum):
     EXPORT = "exporting the network for the Paint page"
     ANALYSIS = "analysing the counts"
     PAGES = "rendering units"
+    AGREEMENT = "comparing two segmenters"
     EDITING = "editing images"
     REPAIR = "repairing images"
     INVERSION = "inverting photos"

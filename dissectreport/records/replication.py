@@ -1,8 +1,8 @@
-"""The claims of a run, measured once more on fresh latents."""
+"""The claims of a run, measured once more on fresh latents, and what a second segmenter says of the same images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -53,3 +53,42 @@ class ReplicatedClaims:
             segmenter=str(arrays["segmenter"]),
             features=str(arrays["features"]),
         )
+
+
+@dataclass(frozen=True)
+class SegmenterAgreement:
+    """What two segmenters say of the same generated images, by image, of the concepts that both know."""
+
+    FILE: ClassVar[str] = "segmenter_agreement"
+
+    segmenter: str
+    """Name of the second one."""
+    concepts: NDArray[np.str_]
+    """(c, 2) names and categories."""
+    first: Ints
+    """(n, c) pixels of a grid that the first labels with each concept."""
+    second: Ints
+    """(n, c) those that the second does."""
+    both: Ints
+    """(n, c) those that both do."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Of consecutive images together."""
+        first, second, both = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("first", "second", "both")
+        )
+        return cls(parts[0].segmenter, parts[0].concepts, first, second, both)
+
+    def arrays(self) -> Arrays:
+        """The pixels as arrays."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The pixels back from arrays."""
+        concepts = arrays["concepts"].reshape(-1, 2)
+        first, second, both = (
+            np.asarray(arrays[name], np.int64).reshape(-1, len(concepts)) for name in ("first", "second", "both")
+        )
+        return cls(str(arrays["segmenter"]), concepts, first, second, both)

@@ -320,7 +320,8 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
     q[suspected] = 1.0
     # A unit on which no image depends cannot be an artifact unit, so it is not counted as a test.
     family = suspected[tests.moves[suspected]]
-    q[family] = benjamini_hochberg(tests.p[family])
+    # Only those tested further can be called: others must not lower the bar for them.
+    q[family] = benjamini_hochberg(np.where(tests.further[family], tests.p[family], 1.0))
     # Where a layer has too few units for control ones, there is nothing to be beyond.
     difference = (tests.difference_low > 0) | np.isnan(tests.difference)
     artifact = (q < SIGNIFICANT) & (tests.value >= WORTH * distance) & difference

@@ -174,7 +174,8 @@ def _random_difference(rates: Rates, at: int, first: int) -> Figure:
         return Figure(value, np.nan, np.nan)
     replicates: Floats = rates.replicated[:, at] - rates.replicated[:, first:].mean(1)
     of_sets = float(sets.var(ddof=1)) * (1 + 1 / len(sets))
-    reach = joint_reach(of_sets, len(sets) - 1, float(replicates.var(ddof=1)), len(replicates) - 1)
+    of_images = float(replicates.var(ddof=1)) * rates.own / max(1, rates.own - 1)
+    reach = joint_reach(of_sets, len(sets) - 1, of_images, max(1, min(rates.own, rates.others) - 1))
     return Figure(value, value - reach, value + reach)
 
 

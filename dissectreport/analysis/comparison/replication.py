@@ -1,8 +1,8 @@
 """Which claims of a run a second measurement replicates.
 
 Claims are fixed before they are measured again: the labels of interpretable units, the sets of units that remove more
-of a concept than random sets, artifact units and the repair. Only these are tested, so that no correction for the
-choice of what to claim is needed.
+of a concept than one more random set would, artifact units and the repair. Only these are tested, so that no correction
+for the choice of what to claim is needed.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _causal_sets(causes: Interventions) -> Iterator[Claim]:
             str(concept),
             best[str(concept)][1],
             _estimate(row, "removed"),
-            float(row["random"]),
+            float(row["random"] + row["difference"] - row["difference_low"]),
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, UNSEEN, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.run.shards import MOST_GROUPS
@@ -23,7 +23,6 @@ from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import against_chance, intersection_over_union
 
 REPLICATES = 100
-UNSEEN = -np.log(0.025)
 AT_ONCE = 1 << 30
 """Bytes of counts by group that are judged at a time."""
 COPIES = 8
@@ -355,6 +354,8 @@ class UnitLabels:
     """(replicates, units) chance-corrected IoU with the label of each replicate, NaN for none."""
     corrected_iou: Floats
     """(units,) chance-corrected IoU with the label, NaN for none."""
+    groups: int
+    """Groups of images that score, which replicates resample."""
 
 
 def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
@@ -362,7 +363,7 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
     allowed = scores.tested if among is None else scores.tested & among
     units = len(scores.chosen)
     if not allowed.any():
-        return _nothing(units, len(scores.resampled[0]))
+        return _nothing(units, len(scores.resampled[0]), len(scores.corrected_iou.sizes))
     rows = np.arange(units)
     order = np.where(allowed, scores.chosen, -np.inf)
     ranked = np.argsort(-order, axis=1, kind="stable")
@@ -385,10 +386,11 @@ def judge(scores: Scores, among: NDArray[np.bool_] | None = None) -> UnitLabels:
         passed=passed,
         matched=matched,
         corrected_iou=scores.corrected_iou.value[rows, column],
+        groups=len(scores.corrected_iou.sizes),
     )
 
 
-def _nothing(units: int, replicates: int) -> UnitLabels:
+def _nothing(units: int, replicates: int, groups: int) -> UnitLabels:
     """The verdict where no concept is tested."""
     none, p_values = np.full(units, -1), np.ones(units)
     no, labels = np.zeros(units, bool), np.full((replicates, units), -1)
@@ -404,6 +406,7 @@ def _nothing(units: int, replicates: int) -> UnitLabels:
         passed=np.zeros((replicates, units), bool),
         matched=np.full((replicates, units), np.nan),
         corrected_iou=np.full(units, np.nan),
+        groups=groups,
     )
 
 

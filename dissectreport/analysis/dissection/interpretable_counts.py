@@ -15,7 +15,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
 from dissectreport.analysis.dissection.counted import Counted, Words, scored
-from dissectreport.analysis.dissection.match_curves import interval, match_curve
+from dissectreport.analysis.dissection.match_curves import interval, match_curve, resampled_variance
 from dissectreport.analysis.results.dissection import Control, no_counts, no_match_curves
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.vocabulary import Vocabulary
@@ -67,7 +67,11 @@ def _mean_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
     known = [row for row in rows if row["resampled"] is not None]
     if len(known) < 2:
         return (known or rows)[0]
-    both = {name: predicted([row[name] for row in known], resampled) for name, resampled in _resampled(known).items()}
+    groups = known[0]["verdict"].groups
+    both = {
+        name: predicted([row[name] for row in known], resampled, groups)
+        for name, resampled in _resampled(known).items()
+    }
     figures = {f"{name}{end}": value for name, three in both.items() for end, value in zip(ENDS, three, strict=True)}
     figures["units_high"] = min(figures["units_high"], known[0]["layer_units"])
     return {
@@ -91,13 +95,13 @@ def _resampled(rows: list[dict[str, Any]]) -> dict[str, Floats]:
     }
 
 
-def predicted(values: Sequence[int], replicates: Floats) -> tuple[int, int, int]:
+def predicted(values: Sequence[int], replicates: Floats, groups: int) -> tuple[int, int, int]:
     """The mean of the counts of several random bases, and the ends of the interval in which that of another would lie.
 
-    `replicates` (r,) are the mean in bootstrap replicates of the images, which all bases share.
+    `replicates` (r,) are the mean in bootstrap replicates of the groups of images, which all bases share.
     """
     counts = np.array(values, np.float64)
-    (low,), (high,) = interval(counts[:, None], replicates[:, None])
+    (low,), (high,) = interval(counts[:, None], replicates[:, None], groups)
     return round(float(counts.mean())), max(0, int(low)), int(high)
 
 
@@ -126,8 +130,7 @@ def mean_match(scores: Scores, verdict: UnitLabels) -> dict[str, float]:
         return dict.fromkeys(MEAN_MATCH, float("nan"))
     value = scores.corrected_iou.value[rows, verdict.column[rows]].mean()
     replicates = np.nanmean(verdict.matched[:, rows], axis=1)
-    # A bootstrap over g groups understates the variance by (g - 1) / g (Efron & Tibshirani 1993).
-    reach = quantile(0.975, freedom) * replicates.std(ddof=1) * np.sqrt((freedom + 1) / freedom)
+    reach = quantile(0.975, freedom) * np.sqrt(resampled_variance(replicates, freedom + 1))
     return dict(zip(MEAN_MATCH, (float(value), float(value - reach), float(value + reach)), strict=True))
 
 
@@ -202,7 +205,7 @@ def tally(
         counts = _units_and_concepts(verdict.column, verdict.interpretable, words, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
         spread = np.array([_units_and_concepts(label, passed, words, among) for label, passed in replicates])
-        low, high = basic_interval(np.array(counts), spread)
+        low, high = count_interval(np.array(counts), spread, verdict.groups)
         rows.append(
             {
                 "control": str(control),
@@ -232,7 +235,7 @@ def _each_concept(control: Control, category: str, words: Words, verdict: UnitLa
 
     counted = units(verdict.column, verdict.interpretable)
     spread = np.stack([units(*one) for one in zip(verdict.labels, verdict.passed, strict=True)])
-    low, high = basic_interval(counted, spread)
+    low, high = count_interval(counted, spread, verdict.groups)
     at = np.flatnonzero(high)
     return pd.DataFrame(
         {
@@ -254,7 +257,12 @@ def _units_and_concepts(
     return len(kept), words.different(np.unique(kept))
 
 
-def basic_interval(value: Ints, replicates: Ints) -> tuple[Ints, Ints]:
-    """95% percentile interval of bootstrap counts, widened to hold the count itself."""
-    low, high = np.percentile(replicates, [2.5, 97.5], axis=0)
-    return np.minimum(np.floor(low), value).astype(np.int64), np.maximum(np.ceil(high), value).astype(np.int64)
+def count_interval(value: Ints, replicates: Ints, groups: int) -> tuple[Ints, Ints]:
+    """(...) ends of the 95% intervals of counts (...), from (replicates, ...) of them over so many groups.
+
+    Student's t with the error of the replicates, rounded outwards. Percentiles of the replicates hold what other
+    images would give on average in 95 to 98% of simulated cases with 13 groups, but in 80 to 90% with six; these in
+    92 to 98%.
+    """
+    low, high = interval(value.reshape(1, -1), replicates.reshape(len(replicates), -1).astype(np.float64), groups)
+    return tuple(np.maximum(end, 0).astype(np.int64).reshape(value.shape) for end in (low, high))  # type: ignore[return-value]

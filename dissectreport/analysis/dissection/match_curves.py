@@ -24,7 +24,7 @@ def match_curve(control: Control, category: str, verdicts: Sequence[UnitLabels])
     """
     counts = np.stack([at_least(verdict.corrected_iou) for verdict in verdicts]).astype(np.float64)
     replicates = np.mean([at_least(verdict.matched) for verdict in verdicts], axis=0)
-    low, high = interval(counts, replicates)
+    low, high = interval(counts, replicates, verdicts[0].groups)
     units = len(verdicts[0].column)
     values = {
         "control": str(control),
@@ -48,21 +48,23 @@ def at_least(corrected_iou: NDArray[np.floating]) -> Floats:
     return np.asarray((known[..., None] >= CUT_OFFS).sum(-2), np.float64)
 
 
-def interval(counts: Floats, replicates: Floats) -> tuple[Floats, Floats]:
+def interval(counts: Floats, replicates: Floats, groups: int) -> tuple[Floats, Floats]:
     """Ends (cut-offs,) of 95% intervals of (bases, cut-offs) counts, with (replicates, cut-offs) of their mean.
 
-    Resampling shifts counts a little; the mean shift is no uncertainty. Of one basis, the units themselves, it
-    is the middle of the replicates; of several it is where another one would lie. Ends are rounded outwards, because
-    counts are whole.
+    Resampling shifts counts a little; the shift is no uncertainty. Of one basis, the units themselves, the interval is
+    that of the count; of several it is where another one would lie. Ends are rounded outwards: counts are whole.
     """
     mean, bases = counts.mean(0), len(counts)
-    if bases < 2:
-        centred = replicates - replicates.mean(0) + mean
-        low, high = np.percentile(centred, [2.5, 97.5], axis=0)
-        return np.minimum(np.floor(low), mean), np.maximum(np.ceil(high), mean)
-    spread = counts.var(0, ddof=1) * (1 + 1 / bases)
-    images = replicates.var(0, ddof=1)
-    freedom = bases - 1, len(replicates) - 1
-    pairs = zip(spread.tolist(), images.tolist(), strict=True)
+    spread = counts.var(0, ddof=1) * (1 + 1 / bases) if bases > 1 else np.zeros(len(mean))
+    pairs = zip(spread.tolist(), resampled_variance(replicates, groups).tolist(), strict=True)
+    freedom = max(1, bases - 1), max(1, groups - 1)
     reach = np.array([joint_reach(first, freedom[0], second, freedom[1]) for first, second in pairs])
     return np.floor(mean - reach), np.ceil(mean + reach)
+
+
+def resampled_variance(replicates: Floats, groups: int) -> Floats:
+    """(...) the variance of what (replicates, ...) are bootstrap replicates of.
+
+    A bootstrap over g groups understates it by (g - 1) / g (Efron & Tibshirani 1993).
+    """
+    return np.asarray(replicates.var(0, ddof=1) * groups / max(1, groups - 1))

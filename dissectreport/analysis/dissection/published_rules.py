@@ -214,6 +214,7 @@ class RuleScores:
             passed=passed,
             matched=matched,
             corrected_iou=at["corrected_iou"],
+            groups=len(scores.corrected_iou.sizes),
         )
 
     def _labels(self, first: Ints, among: NDArray[np.bool_] | None) -> Ints:

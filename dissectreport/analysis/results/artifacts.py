@@ -60,9 +60,9 @@ DISTANCES = (QualityMeasure.KERNEL_DISTANCE, QualityMeasure.FRECHET_DISTANCE)
 RULE = (
     "Candidates are the units with the largest and the smallest estimates. The best of them are tested on further "
     "images. A candidate is an artifact unit, in the features in which images are compared, if ablating it alone there "
-    "lowers KID significantly (q below 0.05 after Benjamini-Hochberg over all candidates that affect any image), by at "
-    "least 1%, and by significantly more than ablating a control unit does on average (interval of the difference "
-    "above 0)."
+    "lowers KID significantly (q below 0.05 after Benjamini-Hochberg over all candidates that affect any image, of "
+    "which those that were not tested further count as not significant), by at least 1%, and by significantly more "
+    "than ablating a control unit does on average (interval of the difference above 0)."
 )
 CHOICE = (
     "The repair ablates the smallest number of units that lowers KID significantly and to within one standard error of "
@@ -89,8 +89,8 @@ COLUMNS: Mapping[str, str] = {
     "measured_effect_high": "upper end of the 95% interval of measured_effect",
     "share": "measured_effect divided by the KID without edit, on the images used to choose the size of the repair",
     "p": "one-sided p-value of measured_effect > 0",
-    "q": "p after Benjamini-Hochberg over the candidates (leading and bottom) that affect any image; 1 for "
-    "candidates that affect none, empty for others",
+    "q": "p after Benjamini-Hochberg over the candidates (leading and bottom) that affect any image, with p = 1 for "
+    "those that were not tested further; 1 for candidates that affect none, empty for others",
     "difference": "measured_effect minus the mean measured_effect of the control units",
     "difference_low": "lower end of the 95% interval of difference",
     "difference_high": "upper end of the 95% interval of difference",

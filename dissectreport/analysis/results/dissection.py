@@ -81,7 +81,7 @@ COLUMNS: Mapping[str, str] = {
     "iou_low": "lower end of the 95% interval of iou",
     "iou_high": "upper end of the 95% interval of iou",
     "iou_label_low": "smallest IoU with the concept itself that the segmenter's error allows, without sampling error; "
-    "empty where its precision and recall for the concept are not known",
+    "empty where its precision and recall for the concept are not known, nor bounded by a second segmenter",
     "iou_label_high": "largest IoU with the concept itself that the segmenter's error allows, without sampling error",
     "iou_total_low": "lower end of the 95% interval of the IoU with the concept itself, with both errors",
     "iou_total_high": "upper end of that interval",
@@ -163,6 +163,9 @@ COLUMNS: Mapping[str, str] = {
     "own_unit": "whether the concept has a unit of its own: one that matches it better than the best of as many random "
     "directions (q below 0.05), with a corrected_iou above 0.04",
     "segmenter_iou": "the segmenter's IoU with the ground truth on images that it was not trained on, from its card",
+    "label_wrong": "share of the segmenter's labels of the concept that are wrong, or at most, by a second segmenter",
+    "label_missed": "pixels of the concept that the segmenter misses, for each that it labels, or at most",
+    "label_error_from": "what label_wrong and label_missed are known from: held-out images, or a second segmenter",
     **formulas.COLUMNS,
 }
 """What every column of every table means."""
@@ -408,7 +411,8 @@ class Dissection:
     """One row a concept number from 0 ('-', nothing): concept, category."""
     concepts: pd.DataFrame
     """One row a concept that occurs, indexed by concept number: concept, category, pixels, images, area*,
-    position_only, tested, counts_as, segmenter_iou."""
+    position_only, tested, counts_as, segmenter_iou; label_wrong, label_missed and label_error_from where the error of
+    labels is known."""
     layers: tuple[Layer, ...]
     pictures: Pictures
     trust: tuple[Trust, ...]

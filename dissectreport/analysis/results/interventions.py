@@ -98,6 +98,11 @@ COLUMNS: Mapping[str, str] = {
     "by the area without edit",
     "ace_low": "lower end of the 95% interval of ace",
     "ace_high": "upper end of the 95% interval of ace",
+    "ace_label_low": "smallest average causal effect on the concept itself that the segmenter's error allows, without "
+    "sampling error; empty where that error is not known",
+    "ace_label_high": "largest average causal effect on the concept itself that the segmenter's error allows",
+    "ace_total_low": "lower end of the 95% interval of the effect on the concept itself, with both errors",
+    "ace_total_high": "upper end of that interval",
     "confidence_lost_before": "mean confidence of the segmenter, without edit, in the pixels that lose the concept "
     "when the units are set to zero",
     "confidence_lost_after": "the same with the units set to zero",
@@ -245,7 +250,7 @@ class Interventions:
     variants: pd.DataFrame
     """One row a concept: concept, units (of the best ranking), images, removed_zero*, removed_mean*,
     removed_resampled*, ace*, confidence_lost_before, confidence_lost_after, confidence_before, confidence_after,
-    segmenter_fails; none where it was not measured."""
+    segmenter_fails; ace_label* and ace_total* where the error of labels is known; none where it was not measured."""
     unit_pictures: Mapping[int, Ablated]
     """Units that were ablated one by one, on images where they matter."""
     strips: Mapping[int, UnitStrip]

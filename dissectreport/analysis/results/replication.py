@@ -32,7 +32,8 @@ MEASURES: Mapping[ClaimKind, str] = {
 
 RULES: Mapping[ClaimKind, str] = {
     ClaimKind.LABEL: "the unit is interpretable again, with the same label (or a twin of it) in its category",
-    ClaimKind.CAUSAL_SET: "the same units remove significantly more than random sets did on average in the first run",
+    ClaimKind.CAUSAL_SET: "the same units remove significantly more than one more random set would have removed in the "
+    "first run (upper end of its 95% prediction interval)",
     ClaimKind.ARTIFACT_UNIT: "ablating the unit alone lowers KID significantly",
     ClaimKind.REPAIR: "ablating the same units lowers KID significantly",
 }

@@ -58,6 +58,11 @@ def point_of(row: Any, name: str) -> Point:
     return Point(*(float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")))
 
 
+def ends_of(row: Any, name: str) -> Point:
+    """An interval of a row without a figure of its own; NaN where the table has none."""
+    return Point(math.nan, *(float(getattr(row, f"{name}{end}", math.nan)) for end in ("_low", "_high")))
+
+
 @dataclass(frozen=True)
 class OtherEdits:
     """What other changes of the best ranking's units do to a concept, and whether the segmenter stays confident."""
@@ -69,6 +74,10 @@ class OtherEdits:
     resampled: Point
     ace: Point
     """The average causal effect: inserted everywhere minus ablated to zero, over the area without edit."""
+    ace_label: Point
+    """The ends of the effects that the segmenter's error allows; NaN where it is not known."""
+    ace_total: Point
+    """The ends of the interval with both errors."""
     lost_before: float
     """Confidence where the concept is lost, without edit."""
     lost_after: float
@@ -87,6 +96,8 @@ class OtherEdits:
             mean=point_of(row, "removed_mean"),
             resampled=point_of(row, "removed_resampled"),
             ace=point_of(row, "ace"),
+            ace_label=ends_of(row, "ace_label"),
+            ace_total=ends_of(row, "ace_total"),
             lost_before=float(row.confidence_lost_before),
             lost_after=float(row.confidence_lost_after),
             before=float(row.confidence_before),

@@ -47,6 +47,21 @@ class LayerUnits:
 
 
 @dataclass(frozen=True)
+class ConceptLabelError:
+    """How far the labels of a concept may be off, and what this means for the strongest unit that has it as a label."""
+
+    wrong: float
+    """The share of labels that are wrong, at most."""
+    missed: float
+    """The pixels that are missed, for each labelled one, at most."""
+    source: str
+    unit: Link | None
+    """None where no unit has the label."""
+    row: Any
+    """That unit's row of the table of units."""
+
+
+@dataclass(frozen=True)
 class ConceptPage:
     """One concept, whether its causal effects were measured or not."""
 
@@ -74,6 +89,8 @@ class ConceptPage:
     seen: tuple[SeenGroup, ...]
     segmenter: str
     segmenter_iou: float
+    label_error: ConceptLabelError | None
+    """None where the error of the segmenter's labels is not known."""
     twins: tuple[Link, ...]
     untested: str
     """Why it cannot be a label; '' where it can."""
@@ -169,10 +186,24 @@ def _page(site: Site, rows: ConceptRows, name: str) -> ConceptPage:
         seen=seen_groups(site, frame, name),
         segmenter=str(dissection.provenance.segmenter.get("name", "")),
         segmenter_iou=math.nan if row is None else float(row.segmenter_iou),
+        label_error=None if row is None else _label_error(site, frame, rows, row),
         twins=() if row is None else _twins(site, frame, row),
         untested=site.wording.untested if row is not None and not row.tested else "",
         hrefs={page: frame.to(places.page(page)) for page in ("real", "trust", "concepts", "causes", "methods")},
     )
+
+
+def _label_error(site: Site, frame: Frame, rows: ConceptRows, row: Any) -> ConceptLabelError | None:
+    source = getattr(row, "label_error_from", "")
+    if not source:
+        return None
+    every = [(layer, unit) for layer, units in zip(site.dissection.layers, rows.units, strict=True) for unit in units]
+    own = [(layer, unit) for layer, unit in every if unit.interpretable and unit.concept == row.concept]
+    if not own:
+        return ConceptLabelError(row.label_wrong, row.label_missed, source, None, None)
+    layer, best = max(own, key=lambda one: float(one[1].selection_score))
+    unit = Link(frame.to(site.places.unit(layer.name, best.unit)), f"{layer.name} unit {best.unit}")
+    return ConceptLabelError(row.label_wrong, row.label_missed, source, unit, best)
 
 
 def _frame(site: Site, rows: ConceptRows, name: str) -> Frame:

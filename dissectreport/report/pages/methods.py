@@ -88,8 +88,8 @@ class MethodsPage:
     """What units were described with."""
     with_words: int
     """Units that have a word."""
-    label_error: bool
-    """Whether pages of units have the range of the IoU that the segmenter's error allows."""
+    label_error: tuple[str, ...]
+    """What the segmenter's error is known from, where pages have the ranges of IoU that it allows."""
     spike_in: SpikeIn | None
     """What the run found of planted units."""
     smallest: tuple[tuple[str, float], ...]
@@ -141,7 +141,7 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         formulas=tuple((layer.name, layer.formulas) for layer in dissection.layers if layer.formulas is not None),
         words=dissection.words,
         with_words=sum(int(layer.table.get("word_better", pd.Series()).sum()) for layer in dissection.layers),
-        label_error=any("iou_total_low" in layer.table for layer in dissection.layers),
+        label_error=_sources_of_label_error(dissection),
         spike_in=dissection.spike_in,
         smallest=_smallest_found(dissection),
         bases=max((len(layer.by_rotation) for layer in dissection.layers), default=0),
@@ -150,6 +150,12 @@ def methods_page(site: Site, rows: Mapping[tuple[str, str], int]) -> MethodsPage
         bibtex=bibtex(),
         glossary=glossary(site),
     )
+
+
+def _sources_of_label_error(dissection: Dissection) -> tuple[str, ...]:
+    if "label_error_from" not in dissection.concepts:
+        return ()
+    return tuple(sorted({str(source) for source in dissection.concepts["label_error_from"] if source}))
 
 
 def _downloads(site: Site, frame: Frame, rows: Mapping[tuple[str, str], int]) -> Mapping[str, Mapping[str, Download]]:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from dissectreport.analysis.common.student import joint_reach
+from dissectreport.analysis.dissection.match_curves import resampled_variance
 from dissectreport.analysis.results.dissection import Control, Dissection, Kind, Layer
 from dissectreport.report.artifacts.page import RepairTeaser, repair_teaser
 from dissectreport.report.causes.overview import Teaser, teaser
@@ -171,7 +172,7 @@ def overview_page(site: Site) -> OverviewPage:
             dissection, pd.concat([interpretable_labels(layer)["concept"] for layer in dissection.layers])
         ),
         random_directions=_interpretable_directions(dissection.layers),
-        answer=against_random_directions(dissection.layers),
+        answer=against_random_directions(dissection.layers, dissection.provenance.groups),
         bases=max(1, *(len(layer.by_rotation) for layer in dissection.layers)),
         own_units=_own_units(dissection.layers),
         headline=_headline(site),
@@ -208,8 +209,11 @@ def _interpretable_directions(layers: Sequence[Layer]) -> float | None:
     return sum(random_directions) if len(random_directions) == len(layers) else None
 
 
-def against_random_directions(layers: Sequence[Layer]) -> tuple[str, str]:
-    """Whether the units of some layers are more interpretable than random directions; '' if not measured."""
+def against_random_directions(layers: Sequence[Layer], groups: int) -> tuple[str, str]:
+    """Whether the units of some layers are more interpretable than random directions; '' if not measured.
+
+    `groups` is the number of groups of images that score.
+    """
     pairs = [
         (units_count[Control.MEASURED], units_count[Control.RANDOM_DIRECTIONS])
         for units_count in map(counts, layers)
@@ -229,20 +233,23 @@ def against_random_directions(layers: Sequence[Layer]) -> tuple[str, str]:
             strict=True,
         )
     )
-    return against_directions(units, random_directions, of, *_difference(layers, units - random_directions, pairs))
+    return against_directions(
+        units, random_directions, of, *_difference(layers, groups, units - random_directions, pairs)
+    )
 
 
 def _difference(
-    layers: Sequence[Layer], value: float, pairs: Sequence[tuple[InterpretableCount, InterpretableCount]]
+    layers: Sequence[Layer], groups: int, value: float, pairs: Sequence[tuple[InterpretableCount, InterpretableCount]]
 ) -> tuple[float, float]:
     """The 95% interval of a difference of counts, from the bootstrap, whose replicates are shared, if it was kept."""
     if all({Control.MEASURED, Control.RANDOM_DIRECTIONS} <= set(layer.resampled) for layer in layers):
         # Resampling lowers the counts of units and of directions differently; the mean loss is not uncertainty.
-        images = float(np.var(sum(map(_replicated_difference, layers)), ddof=1))
-        replicates = min(len(_replicated_difference(layer)) for layer in layers)
+        shared = min(len(_replicated_difference(layer)) for layer in layers)
+        every = np.sum([_replicated_difference(layer)[:shared] for layer in layers], axis=0)
+        images = float(resampled_variance(every, groups))
         bases = min((len(layer.by_rotation) for layer in layers), default=0)
         spread = sum(float(np.var(one.by_rotation, ddof=1)) * (1 + 1 / bases) for one in layers) if bases > 1 else 0.0
-        reach = joint_reach(images, replicates - 1, spread, len(layers) * max(1, bases - 1))
+        reach = joint_reach(images, max(1, groups - 1), spread, len(layers) * max(1, bases - 1))
         return min(math.floor(value - reach), value), max(math.ceil(value + reach), value)
     down = math.hypot(
         *(

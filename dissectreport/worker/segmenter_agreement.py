@@ -1,0 +1,58 @@
+"""The pass in which two segmenters label the same generated images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dissectreport.records.replication import SegmenterAgreement
+from dissectreport.run.shards import Shard
+from dissectreport.stats.base import Ints
+from dissectreport.vocabulary import Concept, Vocabulary
+from dissectreport.worker.counting import on_grid
+from dissectreport.worker.loaded_networks import Source
+
+
+def make_segmenter_agreement(
+    source: Source, second: str, seed: int, grid: int
+) -> Callable[[Shard], SegmenterAgreement]:
+    """The pass that counts, in each image, the pixels of each concept that both segmenters know."""
+    mine = source.models()
+    # Loaded first, so that the networks of the other source take it over.
+    generator, segmenter = mine.generator, mine.segmenter
+    others = replace(source, segmenter=second).models()
+    shared = shared_concepts(segmenter.vocabulary, others.segmenter.vocabulary)
+    names = np.array([tuple(concept) for concept in shared], str).reshape(-1, 2)
+    assert others.generator is generator, "both segmenters see images of one network"
+
+    def work(shard: Shard) -> SegmenterAgreement:
+        with torch.no_grad():
+            images = mine.images(mine.latents(seed, shard.first, shard.count), shard.first)
+            labels = [on_grid(networks.labels(images), grid) for networks in (mine, others)]
+        counts = [pixels_of(*labels, numbers) for numbers in shared.values()]
+        first, second_, both = np.array(counts, np.int64).reshape(-1, 3, shard.count).transpose(1, 2, 0)
+        return SegmenterAgreement(others.segmenter.name, names, first, second_, both)
+
+    return work
+
+
+def shared_concepts(first: Vocabulary, second: Vocabulary) -> Mapping[Concept, tuple[int, int]]:
+    """The numbers, in both vocabularies, of the concepts that have the same name and category in both."""
+    numbers = {concept: number for number, concept in enumerate(second.concepts) if number}
+    return {
+        concept: (number, numbers[concept])
+        for number, concept in enumerate(first.concepts)
+        if number and concept in numbers
+    }
+
+
+def pixels_of(first: Tensor, second: Tensor, numbers: tuple[int, int]) -> NDArray[np.int64]:
+    """(3, n) pixels of (n, slots, h, w) labels: of the concept in the first ones, in the second ones, and in both."""
+    one, other = ((labels == number).any(1).flatten(1) for labels, number in zip((first, second), numbers, strict=True))
+    counts: Ints = torch.stack([mask.sum(1) for mask in (one, other, one & other)]).cpu().numpy()
+    return counts
