@@ -7,10 +7,10 @@ a unit is most active, of at most 100 and with weights p = 0.998 falling to 0.97
 
 The word of the largest score is chosen on one half of the images. On the other, a word is as good as it predicts the
 unit: the area under the ROC curve of the unit's largest activation for the tenth of the images most similar to the
-word, beside that of 50 random words. Its interval has the error of DeLong, DeLong and Clarke-Pearson (1988), on the logit
-scale, with Student's t for the smaller group; an area of 1 or 0 has an interval as wide as that of a share that all of
-the smaller group have, or none. With 5 to 60 similar images it holds the truth in 92 to 99% of simulated cases; on the
-plain scale, with normal quantiles, in 53 to 94%.
+word, beside that of 50 random words. Its interval has the error of DeLong, DeLong and Clarke-Pearson (1988), on the
+logit scale, with Student's t for the smaller group; an area of 1 or 0 has an interval as wide as that of a share that
+all of the smaller group have, or none. With 5 to 60 similar images it holds the truth in 92 to 99% of simulated cases;
+on the plain scale, with normal quantiles, in 53 to 94%.
 """
 
 from __future__ import annotations
