@@ -27,6 +27,7 @@ from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.common.rank_correlation import noise_ceiling, spearman
 from dissectreport.analysis.results.artifacts import COLUMNS, Artifacts
+from dissectreport.analysis.results.replication import ClaimKind
 from dissectreport.cli.app import app
 from dissectreport.cli.printing import artifact_lines
 from dissectreport.errors import BadOption, FeaturesError, FolderError, ModelError
@@ -40,6 +41,7 @@ from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.random_sets import matched_sets
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.repair import artifact_units
+from dissectreport.pipeline.replicate import replicate
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.artifacts.page import artifact_images
 from dissectreport.report.artifacts.summary import curves, figure_of, listed_sentence, repair_and_listed, sentence
@@ -385,6 +387,18 @@ def test_the_images_that_gain_most_gain_more_than_random_ones(found: Artifacts) 
     assert gain.size()["gained"] == TINY.worst == len(found.gained.samples)
     assert gain.min()["gained"] >= gain.median()["random"] and gain.min()["gained"] > 0
     assert len(set(found.gained.samples)) == TINY.worst and max(found.gained.samples) < found.scored
+
+
+def test_artifact_units_and_the_repair_are_replicated_on_fresh_latents(found: Artifacts, options: Options) -> None:
+    record = replicate(options)
+    replication = load_dissection("planted", cache=options.cache).replication
+    assert record.replication and replication is not None and replication.is_current and replication.features
+    claims = replication.claims.set_index("claim")
+    assert claims.loc[[ClaimKind.ARTIFACT_UNIT], "claim_units"].tolist() == [str(unit) for unit in found.listed]
+    assert claims.loc[[ClaimKind.REPAIR], "claim_units"].tolist() == [" ".join(map(str, found.repair))]
+    again = claims.loc[[ClaimKind.ARTIFACT_UNIT, ClaimKind.REPAIR]]
+    assert (again["replicated"] == "yes").all() and (again["again_low"] > 0).all()
+    assert not np.allclose(again["again"], again["first"]), "on other latents"
 
 
 def test_units_that_do_nothing_in_other_features_are_not_confirmed() -> None:

@@ -20,6 +20,7 @@ from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import load_dissection
 from dissectreport.pipeline.replicate import again_options, replicate
 from dissectreport.records.replication import ReplicatedClaims
+from dissectreport.report.pages.replication import _group
 from dissectreport.report.site.build import write_site
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.sites import page_text
@@ -121,6 +122,9 @@ def test_what_was_found_is_kept_and_shown(first: Dissection, tmp_path: Path) -> 
     of_labels = found.claims[found.claims["claim"] == "label"]
     assert f"{len(of_labels)} of {len(of_labels)} labels were replicated" in text
     assert found.digest in text and "claims have changed" not in text
+    failed = found.claims.assign(replicated=["yes"] * (len(found.claims) - 1) + ["no"])
+    group = _group(ClaimKind.LABEL, failed.assign(claim=ClaimKind.LABEL))
+    assert group.rows[0].replicated == "no" and len(group.rows) == len(failed), "what was not replicated comes first"
     assert (tmp_path / "planted" / "data" / "replication.csv").is_file()
 
 

@@ -12,7 +12,7 @@ from dissectreport.report.html.frame import Frame
 from dissectreport.stats.shares import wilson
 
 SHOWN = 200
-"""Claims of a kind that the page lists; the download has all."""
+"""Claims of a kind that the page lists, those that were not replicated first; the download has all."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def replication_page(site: Site, replication: Replication) -> ReplicationPage:
 def _group(kind: ClaimKind, claims: Any) -> ClaimGroup:
     held, tested = int((claims["replicated"] == "yes").sum()), int((claims["replicated"] != "untested").sum())
     share = Point(held / tested if tested else float("nan"), *wilson(held, tested))
-    rows = tuple(map(_row, rows_of(claims.head(SHOWN))))
+    order = claims["replicated"].map({"no": 0, "untested": 1, "yes": 2}).sort_values(kind="stable").index
+    rows = tuple(map(_row, rows_of(claims.loc[order].head(SHOWN))))
     return ClaimGroup(f"{kind}s", MEASURES[kind], RULES[kind], len(claims), tested, held, share, rows)
 
 
