@@ -159,8 +159,8 @@ from dissectreport.segmenters.planted import PlantedSegmenter, load
 
 
 class Shifted(PlantedSegmenter):
-    name = "shifted"
-    identity = "shifted-1"
+    def to(self, device):
+        return self
 
     def __call__(self, images):
         return torch.roll(super().__call__(images), 1, -1)

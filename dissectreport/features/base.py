@@ -34,6 +34,10 @@ class FeatureNetwork(Protocol):
         """The same network on `device`. The network itself may be moved."""
 
 
+OWN_FEATURES = "segmenter"
+"""What the features of the run's own segmenter are called where a second network is named."""
+
+
 class SegmenterFeatures:
     """The `features` of a segmenter as a feature network."""
 

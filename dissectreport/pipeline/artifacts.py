@@ -289,6 +289,7 @@ class ArtifactPasses:
 
         The latents and the real images selected nothing.
         """
+        from dissectreport.features.base import OWN_FEATURES
         from dissectreport.worker.artifacts import make_ablated
 
         second, budget, seed = self.request.second, self.budget, self.key.testing_seed
@@ -296,7 +297,8 @@ class ArtifactPasses:
             return ""
         sets: list[Units] = [(), *((unit,) for unit in (*listed, *control))]
         key = replace(self.key, features=second.identity)
-        source = replace(self.job.source, features=self.job.source.second)
+        own = self.job.source.second == OWN_FEATURES
+        source = replace(self.job.source, features="" if own else self.job.source.second)
         store = self.runner.open("ablated features", {**key.facts(), "sets": [list(s) for s in sets], "latents": seed})
         first = budget.tested + budget.retested + budget.size_selection
         make = partial(make_ablated, source, key, sets, seed)

@@ -79,19 +79,34 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
     embedded = [plugin.name for plugin in plugins.list_plugins(plugins.SEGMENTERS) if plugin.state == "embedded"]
     if segmenter.name in embedded and hasattr(segmenter, "features"):
         return ""
-    installed = [plugin.name for plugin in plugins.list_plugins(plugins.FEATURES) if plugin.state == "installed"]
-    return "inception" if "inception" in installed else ""
+    return INCEPTION if has_inception() else ""
 
 
 def second_feature_name(features: str, segmenter: Segmenter) -> str:
     """The feature network in which artifact units are scored again, by name; '' for none.
 
     Where the features of an embedded segmenter select units, those of a network of the same drawings that was taught
-    without concepts.
+    without concepts. Where another network's features do, InceptionV3 if its weights are here, else the segmenter's
+    own, which then have selected nothing. Where those of another segmenter do, none: InceptionV3 would be the first.
     """
-    return SECOND if not features and segmenter.name in DRAWN else ""
+    from dissectreport.features.base import OWN_FEATURES
+
+    if not features:
+        return SECOND if segmenter.name in DRAWN else ""
+    if features != INCEPTION and has_inception():
+        return INCEPTION
+    return OWN_FEATURES if hasattr(segmenter, "features") else ""
 
 
+def has_inception() -> bool:
+    """Whether the weights of InceptionV3 are on this machine."""
+    from dissectreport import plugins
+
+    states = {plugin.name: plugin.state for plugin in plugins.list_plugins(plugins.FEATURES)}
+    return states.get(INCEPTION) == "installed"
+
+
+INCEPTION = "inception"
 SECOND = "drawings"
 DRAWN = ("scenes", "rooms")
 """Segmenters of the drawings from which the second network learned."""
@@ -105,6 +120,16 @@ def feature_network(networks: Networks) -> FeatureNetwork:
     if networks.features:
         return plugins.features(networks.features)
     return SegmenterFeatures.of(networks.segmenter, networks.generator.image_size)
+
+
+def second_feature_network(networks: Networks) -> FeatureNetwork | None:
+    """The network in whose features artifact units are scored again; None for none."""
+    from dissectreport import plugins
+    from dissectreport.features.base import OWN_FEATURES, SegmenterFeatures
+
+    if networks.second == OWN_FEATURES:
+        return SegmenterFeatures.of(networks.segmenter, networks.generator.image_size)
+    return plugins.features(networks.second) if networks.second else None
 
 
 def middle(layers: tuple[str, ...]) -> str:

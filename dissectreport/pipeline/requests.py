@@ -16,7 +16,7 @@ from dissectreport.errors import (
     WeightsError,
     counted,
 )
-from dissectreport.pipeline.loading import Networks, feature_network, middle
+from dissectreport.pipeline.loading import Networks, feature_network, middle, second_feature_network
 from dissectreport.pipeline.options import ArtifactOptions, InterventionOptions, Options
 from dissectreport.review.marked_units import read_marks
 from dissectreport.run.budgets import FEWEST_LATENTS, FEWEST_REAL, FEWEST_SCORED, ArtifactBudget, InterventionBudget
@@ -151,8 +151,6 @@ def resolve_artifacts(
             f"--artifact-units {options.artifact_units} is about layer {marked}, but {layer} is searched; "
             f"name {marked} instead, or no layer"
         )
-    from dissectreport import plugins
-
     try:
         network = comparing_network(networks)
     except (ModelError, FolderError, FeaturesError, WeightsError) as error:
@@ -161,8 +159,7 @@ def resolve_artifacts(
         return None, str(error)
     scored = options.artifact_samples or budget.scored
     budget = replace(budget, scored=scored, real=max(budget.real, 2 * options.artifact_samples))
-    second = plugins.features(networks.second) if networks.second else None
-    return ArtifactRequest(layer, budget, network, units, second), ""
+    return ArtifactRequest(layer, budget, network, units, second_feature_network(networks)), ""
 
 
 def artifacts_required(options: ArtifactOptions) -> bool:

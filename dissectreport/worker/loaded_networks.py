@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dissectreport import plugins
 from dissectreport.errors import Answer, BadOption, FeaturesError, ModelError, SegmenterError, answered
-from dissectreport.features.base import FeatureNetwork, SegmenterFeatures
+from dissectreport.features.base import OWN_FEATURES, FeatureNetwork, SegmenterFeatures
 from dissectreport.models.base import Generator, ImageModel
 from dissectreport.models.image_folder import ImageFolder, open_folder
 from dissectreport.models.proggan import compute_as_published
@@ -49,7 +49,7 @@ class Source:
     features: str = ""
     """The network in whose features images are compared; '' for the segmenter's probabilities."""
     second: str = ""
-    """A second network in whose features artifact units are scored; '' for none."""
+    """A second network in whose features artifact units are scored, which may be `OWN_FEATURES`; '' for none."""
     as_published: bool = False
     """Whether the generator runs exactly as its published implementation does, which takes longer."""
 
@@ -158,6 +158,8 @@ class Models:
     @cached_property
     def second(self) -> FeatureNetwork:
         """The second network in whose features artifact units are scored."""
+        if self.source.second == OWN_FEATURES:
+            return SegmenterFeatures.of(self.segmenter, self.generator.image_size, self.device)
         return plugins.features(self.source.second).to(self.device)
 
     def image_features(self, images: Tensor, network: FeatureNetwork | None = None) -> Tensor:
