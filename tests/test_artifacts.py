@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -387,6 +388,26 @@ def test_the_images_that_gain_most_gain_more_than_random_ones(found: Artifacts) 
     assert gain.size()["gained"] == TINY.worst == len(found.gained.samples)
     assert gain.min()["gained"] >= gain.median()["random"] and gain.min()["gained"] > 0
     assert len(set(found.gained.samples)) == TINY.worst and max(found.gained.samples) < found.scored
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "features", "installed", "second"),
+    [
+        ("scenes", "", True, "drawings"),
+        ("scenes", "clip", False, "segmenter"),
+        ("ade20k", "inception", True, "segmenter"),
+        ("ade20k", "dinov2", True, "inception"),
+        ("ade20k", "", False, ""),
+        ("bare", "dinov2", False, ""),
+    ],
+)
+def test_the_second_network_is_one_that_selected_nothing(
+    segmenter: str, features: str, installed: bool, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "has_inception", lambda: installed)
+    own: dict[str, Any] = {} if segmenter == "bare" else {"features": len}
+    named: Any = SimpleNamespace(name=segmenter, **own)
+    assert loading.second_feature_name(features, named) == second
 
 
 def test_artifact_units_and_the_repair_are_replicated_on_fresh_latents(found: Artifacts, options: Options) -> None:
