@@ -65,6 +65,13 @@ def test_a_concept_that_a_side_lacks_has_a_ratio_without_ends(found: Reality) ->
     assert rows.loc["dome", "difference_high"] < 0
 
 
+def test_what_no_image_of_a_side_shows_may_be_in_others(found: Reality) -> None:
+    row = found.table.set_index("concept").loc["bird"]
+    assert row["real"] == row["real_low"] == 0
+    shown = row["generated"] / row["in_generated"]
+    assert row["real_high"] == pytest.approx(-np.log(0.025) / 400 * shown)
+
+
 def test_the_interval_of_a_difference_is_that_of_two_independent_means() -> None:
     real, generated = areas(3, {2: 0.1}), areas(4, {2: 0.13}, images=500)
     row = reality(real, generated, VOCABULARY).table.iloc[0]

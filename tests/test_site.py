@@ -422,7 +422,7 @@ HALVES = re.compile(r"scoring half|choosing half|selection images|\d held-out im
 @pytest.mark.parametrize(
     ("random_directions", "interval", "verdict"),
     [
-        (426, (-9, 30), "By this count, single units are no more interpretable than random directions."),
+        (426, (-9, 30), "By this count, single units are not significantly more interpretable than random directions."),
         (426, (3, 20), "By this count, single units are only slightly more interpretable than random directions."),
         (200, (190, 260), "By this count, single units are more interpretable than random directions."),
         (470, (-40, -20), "By this count, single units are less interpretable than random directions."),

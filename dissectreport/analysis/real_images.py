@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, Q
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, UNSEEN, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import quantile, upper_tail
 from dissectreport.analysis.results.real_images import Reality
@@ -28,8 +28,9 @@ def reality(real: Areas, generated: Areas, vocabulary: Vocabulary) -> Reality:
     concepts = union(real.concepts, generated.concepts)
     table = pd.DataFrame([vocabulary[number] for number in concepts], columns=["concept", "category"])
     real_shares, generated_shares = (ConceptShares.of(areas, concepts) for areas in (real, generated))
-    for name, side in (("real", real_shares), ("generated", generated_shares)):
-        table[[name, f"{name}_low", f"{name}_high"]] = np.stack([side.mean.value, *side.mean.share_interval()], 1)
+    sides = {"real": (real_shares, generated_shares), "generated": (generated_shares, real_shares)}
+    for name, (side, other) in sides.items():
+        table[[name, f"{name}_low", f"{name}_high"]] = np.stack([side.mean.value, *side.interval(other)], 1)
     difference, low, high = difference_interval(real_shares.mean, generated_shares.mean)
     table[["difference", "difference_low", "difference_high"]] = np.stack([difference, low, high], 1)
     ratio, low, high = (
@@ -71,6 +72,16 @@ class ConceptShares:
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = Jackknife(share.mean(0), (sums.sum(0) - sums) / remaining, sizes)
         return cls(mean, (share > 0).sum(0), len(share))
+
+    def interval(self, other: ConceptShares) -> tuple[Floats, Floats]:
+        """(c,) ends of the 95% interval of the areas.
+
+        Where no image of this side shows a concept, it may be in as many as these fail to show with a probability of
+        2.5% (rule of three), as large as in those of the other side.
+        """
+        low, high = self.mean.share_interval()
+        typical = other.mean.value * other.count / np.maximum(other.images, 1)
+        return low, np.where(self.images == 0, np.maximum(high, min(1, UNSEEN / self.count) * typical), high)
 
 
 def logarithm(mean: Jackknife) -> Jackknife:

@@ -165,7 +165,7 @@ def effect_against_random(artifacts: Artifacts, name: str, units: int) -> str:
     own = float(same.loc[same["set"] == name, "change"].iloc[0])
     least, most = float(random["change"].min()), float(random["change"].max())
     form = form_of(Point(own, min(own, least), max(own, most)))
-    verdict = " Ablating these units is therefore no better than ablating random units." if own >= least else ""
+    verdict = " At least one random set lowers KID as much or more." if own >= least else ""
     return (
         f"On the first {count(artifacts.random_scored)} images it changes KID by {form(own)}; random sets of as many"
         f" units change it by {form(least)} to {form(most)}.{verdict}"

@@ -200,7 +200,7 @@ def against_directions(units: float, random_directions: float, of: float, low: f
 
 def _verdict(more: float, random_directions: float, low: float, high: float) -> str:
     if low <= 0 <= high:
-        return "no more interpretable than"
+        return "not significantly more interpretable than"
     if high < 0:
         return "less interpretable than"
     if more < 0.1 * random_directions:
