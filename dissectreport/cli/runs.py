@@ -168,7 +168,8 @@ def replicate(
     """Measure the claims of a run again.
 
     The labels, causal sets, artifact units and repair of the newest run of a model are measured again on new
-    latents, and with another segmenter or feature network if you name one. A page says which claims replicate.
+    latents, and with another segmenter or feature network if you name one. A page says which claims replicate. With
+    another segmenter, intervals on the pages include the error of labels that the disagreement of both allows.
     """
     with reporting(offline) as reporter:
         from dissectreport.pipeline.render import render_run
