@@ -226,6 +226,7 @@ def test_the_real_network_redraws(tmp_path: Path, photographs: Path, monkeypatch
         made = plugins.generator(with_settings(NAME, None, None, (), "", photographs))
     except WeightsError as problem:
         pytest.skip(f"the package index cannot be reached: {problem}")
+    assert isinstance(made, RedrawingModel)
     assert made.facts["licence"] == "MIT"
     z = made.latents(0, 0, 1)
     with torch.no_grad():

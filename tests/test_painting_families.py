@@ -84,7 +84,7 @@ def test_relatives_of_these_are_exported_after_a_layer(file: str, monkeypatch: p
     source, layer = of(file, DRAWING_ON[file])
     painted = make_painting(source)(PaintRequest(layer, 1, SAMPLES, ()))
     assert painted.tail and not painted.head and any("too many for a page" in note for note in painted.notes)
-    gallery = {"activations": painted.activations, **painted.others, "latent": painted.latents}
+    gallery: dict[str, np.ndarray] = {"activations": painted.activations, **painted.others, "latent": painted.latents}
     given = {name: values[CHECKED:].astype(np.float32) for name, values in gallery.items() if values.size}
     (image,) = OnnxNetwork(painted.tail)(given)
     assert as_torch_draws(source, SAMPLES[-1], image), "of a latent that was not compared when it was exported"

@@ -148,7 +148,7 @@ class RocArea:
         if not 0 < self.value < 1:
             least = 0.025 ** (1 / max(1, min(self.sizes)))
             return (self.value, least, 1.0) if self.value == 1 else (self.value, self.value, 1 - least + self.value)
-        centre = float(logit(np.float64(self.value)))
+        centre = float(logit(np.asarray(self.value)))
         reach = quantile(0.975, min(self.sizes) - 1) * self.error / (self.value * (1 - self.value))
         return self.value, 1 / (1 + exp(reach - centre)), 1 / (1 + exp(-centre - reach))
 

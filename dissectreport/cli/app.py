@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ app = typer.Typer(
 cache_app = typer.Typer(no_args_is_help=True, help="List, check or clear what was measured.")
 app.add_typer(cache_app, name="cache")
 
-COMMANDS = {
+COMMANDS: Mapping[str, Callable[..., None]] = {
     "build": runs.build,
     "measure": runs.measure,
     "merge": runs.merge,
@@ -44,7 +45,7 @@ COMMANDS = {
     "preference": sharing.preference,
 }
 """What each command does; each takes its options, calls the pipeline or publishing, and prints the result."""
-CACHE_COMMANDS = {
+CACHE_COMMANDS: Mapping[str, Callable[..., None]] = {
     "list": cache_folder.cache_list,
     "verify": cache_folder.cache_verify,
     "clear": cache_folder.cache_clear,

@@ -14,7 +14,7 @@ from dissectreport.records.replication import SegmenterAgreement
 from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Ints
 from dissectreport.vocabulary import Concept, Vocabulary
-from dissectreport.worker.counting import on_grid
+from dissectreport.worker.concept_masks import on_grid
 from dissectreport.worker.loaded_networks import Source
 
 
@@ -34,7 +34,7 @@ def make_segmenter_agreement(
         with torch.no_grad():
             images = mine.images(mine.latents(seed, shard.first, shard.count), shard.first)
             labels = [on_grid(networks.labels(images), grid) for networks in (mine, others)]
-        counts = [pixels_of(*labels, numbers) for numbers in shared.values()]
+        counts = [agreeing_pixels(labels[0], labels[1], numbers) for numbers in shared.values()]
         first, second_, both = np.array(counts, np.int64).reshape(-1, 3, shard.count).transpose(1, 2, 0)
         return SegmenterAgreement(others.segmenter.name, names, first, second_, both)
 
@@ -51,7 +51,7 @@ def shared_concepts(first: Vocabulary, second: Vocabulary) -> Mapping[Concept, t
     }
 
 
-def pixels_of(first: Tensor, second: Tensor, numbers: tuple[int, int]) -> NDArray[np.int64]:
+def agreeing_pixels(first: Tensor, second: Tensor, numbers: tuple[int, int]) -> NDArray[np.int64]:
     """(3, n) pixels of (n, slots, h, w) labels: of the concept in the first ones, in the second ones, and in both."""
     one, other = ((labels == number).any(1).flatten(1) for labels, number in zip((first, second), numbers, strict=True))
     counts: Ints = torch.stack([mask.sum(1) for mask in (one, other, one & other)]).cpu().numpy()

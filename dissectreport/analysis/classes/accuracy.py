@@ -87,9 +87,8 @@ class Rates:
         own, parts = self.balanced_accuracy, []
         for hits in (self.hits, self.false_hits):
             first, second = hits[:, at], hits[:, base]
-            low, high = paired_difference(
-                *(int(n.sum()) for n in (first & ~second, ~first & second, first & second)), len(hits)
-            )
+            one, other, both = (int(n.sum()) for n in (first & ~second, ~first & second, first & second))
+            low, high = paired_difference(one, other, both, len(hits))
             parts.append((low, float(first.mean() - second.mean()), high))
         (low, value, high), (false_low, false, false_high) = parts
         below, above = math.hypot(value - low, false_high - false), math.hypot(high - value, false - false_low)

@@ -40,7 +40,7 @@ INITIAL = 0.02
 STATISTICS = ("running_mean", "running_var", COUNTER)
 
 
-class Steps(NamedTuple):
+class GeneratorSteps(NamedTuple):
     """The numbers of the steps with weights in a sequence."""
 
     down: tuple[int, ...]
@@ -51,7 +51,7 @@ class Steps(NamedTuple):
     last: int
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Steps | None:
+    def of(cls, tensors: Mapping[str, Tensor]) -> GeneratorSteps | None:
         """The steps of such a generator; None for other networks."""
         blocks = sorted({int(match[1]) for name in tensors if (match := INNER.fullmatch(name))})
         convolutions = sorted(weights_of(tensors))
@@ -61,11 +61,11 @@ class Steps(NamedTuple):
         down = tuple(number for number in inside if number < blocks[0])
         return cls(down, tuple(blocks), tuple(number for number in inside if number > blocks[-1]), convolutions[-1])
 
-    def expected(self) -> Steps:
+    def expected(self) -> GeneratorSteps:
         """The numbers that so many steps have in the original program."""
         first = 1 + 3 * (len(self.down) + 1)
         above = first + len(self.blocks)
-        return Steps(
+        return GeneratorSteps(
             tuple(1 + 3 * at for at in range(1, len(self.down) + 1)),
             tuple(range(first, above)),
             tuple(above + 3 * at for at in range(len(self.up))),
@@ -102,7 +102,7 @@ class CycleGAN(RedrawingNetwork):
 
     title = "CycleGAN"
 
-    def __init__(self, tensors: Mapping[str, Tensor], steps: Steps, sampling: Sampling) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], steps: GeneratorSteps, sampling: Sampling) -> None:
         super().__init__(sampling)
         self.steps = steps
         self.reduction = 2 ** len(steps.down)
@@ -196,7 +196,7 @@ def weights_of(tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
 
 def fits(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are the tensors of such a generator: its steps have the numbers of the original program."""
-    steps = Steps.of(tensors)
+    steps = GeneratorSteps.of(tensors)
     if steps is None or steps != steps.expected() or len(steps.down) != len(steps.up):
         return False
     weights = weights_of(tensors)
@@ -224,7 +224,7 @@ def is_discriminator(tensors: Mapping[str, Tensor]) -> bool:
 
 def from_tensors(network: NetworkTensors, sampling: Sampling) -> CycleGAN:
     """The generator of these tensors; a WeightsError says what does not fit."""
-    steps = Steps.of(network.tensors)
+    steps = GeneratorSteps.of(network.tensors)
     if steps is None:
         raise WeightsError("it has no residual blocks between convolutions")
     made = CycleGAN(network.tensors, steps, sampling)

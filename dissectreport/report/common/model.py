@@ -41,7 +41,7 @@ def rows_of(table: pd.DataFrame) -> list[Any]:
 @lru_cache(maxsize=256)
 def _row_type(columns: tuple[str, ...]) -> type[Any]:
     """The type of the rows of tables of these columns, made once: pandas makes one a table, for a third of the time."""
-    return namedtuple("Row", ("Index", *columns), rename=True)  # type: ignore[misc]
+    return namedtuple("Row", ("Index", *columns), rename=True)
 
 
 def view_of(concept: str) -> str:
