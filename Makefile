@@ -20,6 +20,9 @@ CASES ?= 5000
 BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
+# The checks of Python, and those of scripts and templates, run beside each other.
+MAKEFLAGS += -j2
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks findings lint lint-web format-web types bench train-generator \
 	train-in-stages train-segmenter train-classifier clean
