@@ -39,7 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-FEW = ["--workers", "1", "--quick", "--no-interventions"]
+FEW = ["--workers", "1", "--quick", "--no-controls", "--no-interventions"]
 """Options with which a page's build takes seconds."""
 
 
