@@ -144,6 +144,7 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
         default_layers=(),
         mean=numbers("mean", images.get("mean", list(known.mean) if known else [])),
         std=numbers("std", images.get("std", list(known.std) if known else [])),
+        channels=whole_numbers("channels", images.get("channels", [])),
         reinitialise=builder.reinitialise,
         facts={**recognised_facts(known), **facts_of(description)},
         code=builder.code_digest(),

@@ -44,14 +44,14 @@ KEYS = {
     "segmenter": "the segmenter that a build uses by default",
     "masks": "a folder of masks, in place of a segmenter; or { folder = …, images = …, names = … }",
     "reference": "a folder of real images",
-    "images": "{ folder = …, size = [height, width], mean = …, std = …, labels = … } for a network that takes images; "
-    "with output, it redraws them, unless its task is classify",
+    "images": "{ folder = …, size = [height, width], mean = …, std = …, channels = …, labels = … } for a network that "
+    "takes images; with output, it redraws them, unless its task is classify",
     "facts": "further facts for the report: licence, paper, dataset …",
 }
 SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")
 CLASSIFY = "classify"
 """The task of a classifier; a network without a task makes images or redraws them."""
-IMAGES_KEYS = ("folder", "size", "mean", "std", "labels")
+IMAGES_KEYS = ("folder", "size", "mean", "std", "channels", "labels")
 OUTPUT_KEYS = ("take", "range", "channels")
 MASK_KEYS = ("folder", "images", "names")
 
