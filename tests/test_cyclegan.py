@@ -166,7 +166,7 @@ def test_a_discriminator_of_patches_is_called_one(tmp_path: Path) -> None:
     [
         (
             {"model.10.conv_block.1.weight": torch.zeros(16, 9, 3, 3)},
-            "model.10.conv_block has convolutions of .* channels, but 16 come in",
+            "conv_block.1.weight takes 9 channels and makes 16, but 16 come in",
         ),
         ({"model.10.conv_block.3.weight": torch.zeros(16, 16, 3, 3)}, "a residual block has two, at 1 and 5"),
         ({"model.4.bias": torch.zeros(3)}, "model.4.bias has shape"),

@@ -155,7 +155,7 @@ class FolderImageModel:
         return z
 
     def normalised(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> a new tensor of that shape, normalised, with colours in the order of `channels`."""
+        """(n, 3, h, w) in [-1, 1] -> a new tensor, normalised, with colours in the order of `channels`."""
         if self.mean or self.std:
             mean, std = self.mean or (0.0,) * 3, self.std or (1.0,) * 3
             images = ((images + 1) / 2 - _by_channel(mean, images)) / _by_channel(std, images)

@@ -80,9 +80,13 @@ class ResidualStep(nn.Module):
         super().__init__()
         own = {key.removeprefix(f"{prefix}.{name}."): value for key, value in tensors.items()}
         places = sorted(int(key[0]) for key, value in own.items() if BARE.fullmatch(key) and value.ndim == 4)
-        taken = {own[f"{place}.weight"].shape[:2] for place in places}
-        if taken - {(channels, channels)}:
-            raise WeightsError(f"{prefix}.{name} has convolutions of {sorted(taken)} channels, but {channels} come in")
+        for place in places:
+            after, before = own[f"{place}.weight"].shape[:2]
+            if (before, after) != (channels, channels):
+                raise WeightsError(
+                    f"{prefix}.{name}.{place}.weight takes {before} channels and makes {after}, but {channels} come in "
+                    "and are added"
+                )
         if len(places) != 2 or places[0] > 1 or places[1] - 2 * places[0] not in (3, 4):
             raise WeightsError(f"{prefix}.{name} has convolutions at {places}; a residual block has two, at 1 and 5")
         # Padding by reflection is a step of its own before each convolution; padding by zeros is none.
