@@ -28,7 +28,7 @@ def test_what_was_found_is_said_first() -> None:
     dissection = with_interventions(example_dissection(units=12, layers=1))
     said = real_networks.summary(dissection)
     (layer,) = dissection.layers
-    best = layer.table.sort_values("corrected_iou").iloc[-1]
+    best = layer.table[layer.table["concept"] != ""].sort_values("corrected_iou").iloc[-1]
     assert (best["iou_low"] > best["position_only"]) == (best["concept"] in said.partition(" significantly")[0])
     assert said.endswith("than ablating random units does.")
     assert real_networks.percent(-0.004) == "0%" and real_networks.percent(-0.52) == "−52%"
