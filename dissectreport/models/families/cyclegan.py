@@ -155,7 +155,7 @@ class CycleGAN(RedrawingNetwork):
         return torch.ones_like(value) if name.endswith(("weight", "running_var")) else torch.zeros_like(value)
 
 
-def check_channels(tensors: Mapping[str, Tensor], steps: Steps) -> int:
+def check_channels(tensors: Mapping[str, Tensor], steps: GeneratorSteps) -> int:
     """The channels between residual blocks; a WeightsError where a step does not take what the one before it makes."""
     before, _, _, _ = size_of(tensors, MARK, 4)
     inside = before
