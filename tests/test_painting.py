@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from dissectreport.pipeline.painting import chosen_latents, edited_image
 from dissectreport.pipeline.render import assembled, render
 from dissectreport.records.painting import PaintRecord
 from dissectreport.report.common.site_options import SiteSettings
+from dissectreport.report.paint.page import last_scene
 from dissectreport.report.site.build import write_site
 from dissectreport.stats.areas import Areas
 
@@ -44,6 +46,15 @@ BALL = Stroke((UNIT["ball"],), (1.0,), cells=(27, 28))
 
 def edits(*strokes: Stroke, latent: int = 3) -> PaintedEdits:
     return PaintedEdits("planted", GENERATOR.identity, "features", 8, 8, strokes, latent=latent)
+
+
+@pytest.mark.parametrize(
+    ("latent", "head", "last"), [((128,), b"onnx", 99_999), ((512, 4, 4), b"onnx", 8_191), ((128,), b"", -1)]
+)
+def test_scenes_end_where_a_latent_would_take_the_page_long(latent: tuple[int, ...], head: bytes, last: int) -> None:
+    network = SimpleNamespace(latents=np.zeros((24, *latent)), head=head)
+    painting_of: Any = SimpleNamespace(network=network)
+    assert last_scene(painting_of) == last
 
 
 # --- strokes ----------------------------------------------------------------------------------------------------
