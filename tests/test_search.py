@@ -107,7 +107,7 @@ def ask(page: Page, words: str) -> list[str]:
         ("layer2", "layer2"),
         ("tree", "tree"),
         ("chance-corrected", "chance-corrected IoU"),
-        ("methods", "methods"),
+        ("methods", "methods and tables"),
         ("another", "another"),
     ],
 )

@@ -11,6 +11,8 @@
   const layers = Array.from(document.querySelectorAll("[data-layer]"));
   const maps = new Map();
   const state = { ...data.start };
+  /* without scripts the list is all there is; on phones it is folded below the image */
+  document.querySelector(".listed").open = !matchMedia("(max-width: 760px)").matches;
 
   app.found = (layer, sample, words) =>
     maps.set(
