@@ -63,8 +63,9 @@ test-demo: $(VENV)/.ready-dev  ## build a whole site, download real networks, an
 real-networks: $(VENV)/.ready-dev  ## build the real networks of docs/real-networks.md, and write that page (downloads them)
 	$(BIN)/python tools/real_networks.py --build
 
-findings: $(VENV)/.ready-dev  ## build the embedded models that site/ lacks, and write docs/findings.md from the reports
+findings: $(VENV)/.ready-dev  ## build the embedded models that site/ lacks, and write what was found into docs
 	$(BIN)/python tools/findings.py --build
+	$(BIN)/python tools/classifier_findings.py --build
 
 lint: $(VENV)/.ready-dev  ## Python: format and lint, by ruff
 	$(BIN)/ruff format --check .

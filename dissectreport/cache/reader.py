@@ -31,7 +31,7 @@ from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
-from dissectreport.stats.predictions import Attacks, ClassScores, Predictions
+from dissectreport.stats.predictions import Attacks, ClassEstimates, ClassScores, Predictions
 from dissectreport.stats.spikes import Spikes
 
 NAMES: Mapping[type[Stat], str] = {
@@ -58,6 +58,7 @@ NAMES: Mapping[type[Stat], str] = {
     ClassScores: "scores",
     Predictions: "predictions",
     Attacks: "attacks",
+    ClassEstimates: "class_estimates",
 }
 """By kind of statistic its name in the file of a shard, which holds at most one of each kind."""
 

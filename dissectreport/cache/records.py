@@ -69,6 +69,8 @@ class Record:
     mixed_devices: bool = False
     interventions: InterventionRecord | None = None
     classes: ClassRecord | None = None
+    no_classes: str = ""
+    """Why nothing was measured of a classifier's classes; '' for other models, and where `classes` has it."""
     artifacts: ArtifactRecord | None = None
     painting: PaintRecord | None = None
     segmented: str = ""

@@ -60,6 +60,8 @@ class Job:
     """None where interventions are not wanted, or cannot be made."""
     classes: ClassRequest | None = None
     """None where the model is no classifier, or experiments with its classes are not wanted."""
+    no_classes: str = ""
+    """Why the classes of a classifier are left out; '' where they are not, and for other models."""
     artifacts: ArtifactRequest | None = None
     """None if artifact units are not wanted, or cannot be searched for."""
     behaviours: frozenset[str] = frozenset()

@@ -57,10 +57,10 @@ def read_words(path: Path) -> tuple[str, ...]:
 def check_words(options: Options) -> None:
     """Refuse a list of words, or a network for them, that cannot be used, before anything long begins."""
     if options.words is not None:
-        from dissectreport.features.words import word_network
+        from dissectreport.features.words import check_word_network
 
         read_words(options.words)
-        word_network(options.words_network)
+        check_word_network(options.words_network)
 
 
 def word_vectors(

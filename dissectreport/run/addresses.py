@@ -31,7 +31,7 @@ AUTOENCODER = "vae"
 """The folder of the autoencoder within that of a pipeline."""
 CONFIG = "config.json"
 """The file that makes a folder a checkpoint."""
-SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|directions)=[^:/\\]*)")
+SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|validation|directions)=[^:/\\]*)")
 
 
 def split_settings(model: str) -> tuple[str, str]:
@@ -52,6 +52,7 @@ def with_settings(
     noise: str,
     images: Path | None = None,
     directions: tuple[str, ...] = (),
+    validation: Path | None = None,
 ) -> str:
     """The name of a model with settings; those that it has already stay.
 
@@ -67,6 +68,7 @@ def with_settings(
         "label": "+".join(labels) or None,
         "noise": noise or None,
         "images": folder,
+        "validation": None if validation is None else quoted_path(validation),
         "directions": "+".join(map(_quoted_file, directions)) or None,
     }
     words = [f"{name}={value}" for name, value in values.items() if value is not None]
