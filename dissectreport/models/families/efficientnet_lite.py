@@ -55,7 +55,9 @@ class EfficientNetLite(ImageClassifier):
         self._conv_stem = SameConvolution(tensors, MARK, 2)
         self._bn0 = nn.BatchNorm2d(self._conv_stem.out_channels, EPSILON)
         self.stem = nn.ReLU6()
-        self._blocks = nn.Sequential(*(Block(tensors, f"_blocks.{at}", stride) for at, stride in enumerate(strides)))
+        self._blocks = nn.Sequential(
+            *(InvertedBlock(tensors, f"_blocks.{at}", stride) for at, stride in enumerate(strides))
+        )
         self._conv_head = SameConvolution(tensors, "_conv_head.weight", 1)
         self._bn1 = nn.BatchNorm2d(self._conv_head.out_channels, EPSILON)
         self.head = nn.ReLU6()
@@ -102,7 +104,7 @@ class SameConvolution(nn.Conv2d):
         return super().forward(functional.pad(input, padding))
 
 
-class Block(nn.Module):
+class InvertedBlock(nn.Module):
     """Widen, convolve each channel, narrow."""
 
     def __init__(self, tensors: Mapping[str, Tensor], name: str, stride: int) -> None:
