@@ -31,6 +31,7 @@ from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.predictions import Attacks, ClassEstimates, ClassScores, Predictions
+from dissectreport.stats.replaced import Replaced
 from dissectreport.stats.spikes import Spikes
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9
@@ -177,6 +178,10 @@ def some_spikes(random, units):
     return Spikes(c, sizes, observed, crossed, on, present, images, 8)
 
 
+def some_replaced(random, units):
+    return Replaced(np.sort(random.integers(0, 1000, 5)), units)
+
+
 EVERY = {
     AblatedAreas: some_ablated_areas,
     Areas: some_areas,
@@ -199,6 +204,7 @@ EVERY = {
     PatchContexts: some_patch_contexts,
     Peaks: some_peaks,
     Predictions: some_predictions,
+    Replaced: some_replaced,
     Spikes: some_spikes,
 }
 every_statistic = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)

@@ -446,6 +446,12 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
             "The network does not reproduce its images from the same latents: it uses random noise or dropout. Another"
             " run gives different numbers, and the images shown here cannot be generated again."
         )
+    if replaced := record.generator.get("replaced"):
+        are = "image of a sample is" if len(replaced) == 1 else "images of samples are"
+        notes.append(
+            f"{len(replaced):,} of {record.samples:,} {are} not finite ({', '.join(map(str, replaced))}). Other latents"
+            " were drawn in their place, in every pass."
+        )
     if record.samples < (fewest := 2 * FEWEST_GROUPS * BATCH):
         notes.append(
             f"Only {record.samples:,} images: too few to tell which units match a concept better than chance, and"
