@@ -134,16 +134,19 @@ def checkpoint_of(model: str) -> Path | None:
     A file counts by the end of its name, or if it is there; a folder counts if it has a file of weights.
     """
     name, _ = split_settings(model)
-    path = Path(name).expanduser()
-    if name.endswith((DESCRIPTION, CODE)) or path.is_dir():
+    # Functions of os.path, because a name need not be that of a file: it may be too long for one, or begin with "~".
+    path = Path(os.path.expanduser(name))  # noqa: PTH111
+    if name.endswith((DESCRIPTION, CODE)) or os.path.isdir(path):  # noqa: PTH112
         return path if _has_weights(path) or _has_weights(path / AUTOENCODER) else None
     if name.lower().endswith(CHECKPOINTS):
         return path
-    return path if (os.sep in name or path.suffix) and path.is_file() else None
+    return path if (os.sep in name or path.suffix) and os.path.isfile(path) else None  # noqa: PTH113
 
 
 def _has_weights(folder: Path) -> bool:
-    """Whether there is a config.json or a file of weights in a folder."""
-    if not folder.is_dir():
+    """Whether there is a config.json or a file of weights in a folder; not in one that cannot be read."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except (OSError, ValueError):
         return False
-    return (folder / CONFIG).is_file() or any(is_weights(file.name) for file in folder.iterdir())
+    return CONFIG in names or any(map(is_weights, names))
