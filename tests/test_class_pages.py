@@ -14,14 +14,19 @@ from dissectreport.pipeline.measure import measure
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.render import assembled
 from dissectreport.report.site.build import write_site
+from tests.support.damage import unnoticed_in_cache, unnoticed_in_site
 from tests.support.sites import Page, broken_links
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def dissection(tmp_path_factory: pytest.TempPathFactory) -> Dissection:
-    cache = tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def dissection(cache: Path) -> Dissection:
     options = Options(
         "planted_classifier", samples=96, grid=16, pilot=48, controls=False, workers=1, cache=cache, budget="quick"
     )
@@ -39,6 +44,13 @@ def words(path: Path) -> str:
     """The text of a page, with single spaces."""
     page = Page(path.read_text("utf-8"))
     return " ".join(page.text(0).split())
+
+
+def test_no_bit_of_what_was_measured_and_written_changes_unnoticed(cache: Path, site: Path) -> None:
+    unnoticed, tried = unnoticed_in_cache(cache)
+    assert unnoticed == [] and tried > 1000
+    names = [path.relative_to(site.parent).as_posix() for path in sorted(site.glob("**/class*"))]
+    assert len(names) > 1 and unnoticed_in_site(site.parent, names) == []
 
 
 def test_every_link_leads_somewhere(site: Path) -> None:

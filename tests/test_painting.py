@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,7 @@ from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.report.paint.page import last_scene
 from dissectreport.report.site.build import write_site
 from dissectreport.stats.areas import Areas
+from tests.support.damage import unnoticed_in_cache, unnoticed_in_site
 
 UNIT = planted_model.UNIT
 GENERATOR = planted_model.load()
@@ -245,6 +247,15 @@ def test_a_site_has_the_page_and_the_runtime_only_where_wanted(measured: Path, t
     assert "paint.html#b=u3" in files["planted/features/unit-3.html"].decode()
     render("planted", out, cache=measured, settings=SiteSettings(paint=False))
     assert not [name for name in files_of(out) if "paint.html" in name or "onnxruntime" in name or "/paint/" in name]
+
+
+@pytest.mark.slow
+def test_no_bit_of_an_exported_network_changes_unnoticed(measured: Path, tmp_path: Path) -> None:
+    unnoticed, tried = unnoticed_in_cache(Path(shutil.copytree(measured, tmp_path / "cache")))
+    assert unnoticed == [] and tried > 1000
+    render("planted", tmp_path / "site", cache=measured)
+    names = [name for name in files_of(tmp_path / "site") if "paint" in name or "onnxruntime" in name]
+    assert len(names) > 5 and unnoticed_in_site(tmp_path / "site", names) == []
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from dissectreport.records.words import WordVectors
 from dissectreport.report.common.words import UnitWord
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.peaks import Peaks
+from tests.support.damage import unnoticed_in_cache
 from tests.support.tiny_checkpoints import VOCABULARY, lively, pictures, save_tokenizer, transformers
 
 WORDS = tuple(f"word{number}" for number in range(80))
@@ -302,6 +303,9 @@ def test_a_build_with_words_says_what_it_compared(folder, tmp_path):
     assert "random_words_auc" in table
     index = next((tmp_path / "site").rglob("planted/search.js")).read_text()
     assert '"vocabulary":{"word0":' in index
+
+    unnoticed, tried = unnoticed_in_cache(tmp_path / "cache")
+    assert unnoticed == [] and tried > 1000
 
 
 @pytest.mark.parametrize(
