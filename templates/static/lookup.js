@@ -137,7 +137,7 @@
     show();
   };
   const read = () => {
-    const words = new URLSearchParams(location.hash.slice(1));
+    const words = app.view.get();
     if (words.get("image")) state.sample = Number(words.get("image"));
     const layer = data.layers.findIndex((one) => one.name === words.get("layer"));
     if (layer >= 0) state.layer = layer;
