@@ -51,8 +51,8 @@ coverage: $(VENV)/.ready-dev  ## run all tests and report branch coverage; fails
 mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics and the counting (an hour; by hand, not in CI)
 	$(BIN)/python tools/mutants.py
 
-fuzz: $(VENV)/.ready-dev  ## try every reader of files with random input, 5,000 cases each (some 40 minutes; not in CI)
-	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz.py
+fuzz: $(VENV)/.ready-dev  ## try every reader of input with random content, 5,000 cases each (hours; not in CI)
+	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz*.py
 
 test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
 	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo and not network"
