@@ -6,16 +6,18 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from dissectreport.run.engine import end_now
 from dissectreport.run.processes import ENDED, descendants, kill_all, start_watcher
 
 GRACE = 4.0
 """Seconds in which a stopped command can end by itself."""
-NOTICING = 1.0
+NOTICING = 0.2
 """Seconds after which it is looked again whether signals are still on."""
 SIGACTION = 512
 """Bytes that hold what a system keeps of a signal, and more."""
@@ -54,6 +56,7 @@ def stopping() -> Iterator[None]:
     others, ended = {*descendants(os.getpid())}, threading.Event()
     threading.Thread(target=_end_in_time, args=(receiver, ended), daemon=True).start()
     threading.Thread(target=_keep_noticing, args=(ended,), daemon=True).start()
+    hook, sys.unraisablehook = sys.unraisablehook, _without_races(sys.unraisablehook)
     try:
         yield
     except KeyboardInterrupt:
@@ -61,6 +64,7 @@ def stopping() -> Iterator[None]:
         raise
     finally:
         ended.set()
+        sys.unraisablehook = hook
         signal.set_wakeup_fd(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -91,6 +95,16 @@ def _end_in_time(receiver: socket.socket, ended: threading.Event) -> None:
     if not received or ended.wait(GRACE):
         return
     end_now(STOPPED_LINE, STOPPED)
+
+
+def _without_races(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    """The hook, but for what Python says of a signal that arrives although a plug-in has turned it off."""
+
+    def said(unraisable: Any) -> None:
+        if "ignored due to race condition" not in str(unraisable.exc_value):
+            hook(unraisable)
+
+    return said
 
 
 def _keep_noticing(ended: threading.Event) -> None:

@@ -105,4 +105,5 @@ def _next(signals: int, seconds: float) -> bytes:
 
 
 if __name__ == "__main__":
-    watch(*map(int, sys.argv[1:4]), grace=float(sys.argv[4]))
+    _, read, write, parent, seconds = sys.argv
+    watch(int(read), int(write), int(parent), float(seconds))

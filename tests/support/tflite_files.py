@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
+from numpy.typing import NDArray
 
 CODES = {
     "CONV_2D": 3,
@@ -37,18 +39,18 @@ class Writer:
                 self.builder.PrependUOffsetTRelativeSlot(number, value, 0)
             else:
                 getattr(self.builder, f"Prepend{kind}Slot")(number, value, 0)
-        return self.builder.EndObject()
+        return int(self.builder.EndObject())
 
-    def numbers(self, values: np.ndarray) -> int:
-        return self.builder.CreateNumpyVector(values)
+    def numbers(self, values: NDArray[Any]) -> int:
+        return int(self.builder.CreateNumpyVector(values))
 
     def offsets(self, values: list[int]) -> int:
         self.builder.StartVector(4, len(values), 4)
         for value in reversed(values):
             self.builder.PrependUOffsetTRelative(value)
-        return self.builder.EndVector()
+        return int(self.builder.EndVector())
 
-    def tensor(self, shape: tuple[int, ...], values: np.ndarray | None = None) -> int:
+    def tensor(self, shape: tuple[int, ...], values: NDArray[Any] | None = None) -> int:
         buffer = 0
         if values is not None:
             data = self.numbers(np.frombuffer(values.tobytes(), np.uint8))
@@ -82,7 +84,7 @@ class Writer:
         return bytes(self.builder.Output())
 
 
-def weights() -> dict[str, np.ndarray]:
+def weights() -> dict[str, NDArray[Any]]:
     """Weights as they are stored: (out, height, width, in)."""
     random = np.random.default_rng(0)
     shapes = {"first": (4, 3, 3, 3), "first bias": (4,), "each": (1, 3, 3, 4), "each bias": (4,)}
