@@ -81,7 +81,7 @@ def nvidia_pickle() -> bytes:
     function = types.FunctionType((lambda meta: meta).__code__, globals(), name)
     function.__module__, function.__qualname__ = "torch_utils.persistence", name
     setattr(modules["torch_utils.persistence"], name, function)
-    state = {"_parameters": {"weight": nn.Parameter(torch.ones(2, 3))}, "_buffers": {}, "_modules": {}}
+    state: dict[str, Any] = {"_parameters": {"weight": nn.Parameter(torch.ones(2, 3))}, "_buffers": {}, "_modules": {}}
     state["_init_kwargs"] = {"z_dim": 4, "size": np.array([1, 2])}
     meta = {"type": "class", "version": 6, "module_src": "", "class_name": "Generator", "state": state}
     with patch.dict(sys.modules, modules):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dissectreport.cli.app import _units
+from dissectreport.cli.edits import _units
 from dissectreport.models.families.loading import settings_of
 from dissectreport.models.image_folder import open_folder
 from dissectreport.models.strokes import PaintedEdits, Stroke, read_painted

@@ -131,7 +131,7 @@ def summary(dissection: Dissection) -> str:
             ),
             said(
                 f"Of {{}}, ablating causal units does not remove significantly more than {more}",
-                rows["concept"][~caused],
+                rows["concept"][~caused].tolist(),
             ),
         ]
     return " ".join(filter(None, lines))
@@ -205,7 +205,8 @@ def best_removals(found: Interventions) -> pd.DataFrame:
     """What the largest sets of the best ranking of each concept remove."""
     best = dict(found.concepts[["concept", "best_ranking"]].values.tolist())
     rows = found.removal[found.removal["units"] == found.removal["units"].max()]
-    return rows[rows["ranking"] == rows["concept"].map(best)]
+    chosen: pd.DataFrame = rows[rows["ranking"] == rows["concept"].map(best)]
+    return chosen
 
 
 def removal_table(found: Interventions) -> str:
@@ -219,7 +220,7 @@ def removal_table(found: Interventions) -> str:
     return "\n".join(lines)
 
 
-def interval_of(row: dict[str, float], name: str) -> str:
+def interval_of(row: dict[Any, Any], name: str) -> str:
     """A share with its interval."""
     return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
 

@@ -44,8 +44,8 @@ KEYS = {
     "segmenter": "the segmenter that a build uses by default",
     "masks": "a folder of masks, in place of a segmenter; or { folder = …, images = …, names = … }",
     "reference": "a folder of real images",
-    "images": "{ folder = …, size = [height, width], mean = …, std = …, channels = …, labels = …, validation = … } for a "
-    "network that takes images; with output, it redraws them, unless its task is classify",
+    "images": "{ folder = …, size = [height, width], mean = …, std = …, channels = …, labels = …, validation = … } for "
+    "a network that takes images; with output, it redraws them, unless its task is classify",
     "facts": "further facts for the report: licence, paper, dataset …",
 }
 SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")

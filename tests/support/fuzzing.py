@@ -86,9 +86,10 @@ class Reader:
 
 def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
     """With as many cases as are wanted; a usual run repeats the same ones, a long one has new ones every time."""
-    more = {"max_examples": CASES, "derandomize": False} if CASES else {}
+    more: dict[str, Any] = {"max_examples": CASES, "derandomize": False} if CASES else {}
     health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(suppress_health_check=health, **more)(test)
+    wrapped: Callable[..., None] = settings(suppress_health_check=health, **more)(test)
+    return wrapped
 
 
 def tried(readers: Sequence[Reader]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -96,14 +97,16 @@ def tried(readers: Sequence[Reader]) -> Callable[[Callable[..., None]], Callable
 
     def marked(test: Callable[..., None]) -> Callable[..., None]:
         named = pytest.mark.parametrize("reader", readers, ids=lambda reader: reader.name.replace("/", "-"))
-        return patient(named(fuzzed(test)))
+        parametrised: Callable[..., None] = named(fuzzed(test))
+        return patient(parametrised)
 
     return marked
 
 
 def patient(test: Callable[..., None]) -> Callable[..., None]:
     """The test without a limit of time where thousands of cases are wanted."""
-    return pytest.mark.timeout(0 if CASES else 600)(test)
+    limited: Callable[..., None] = pytest.mark.timeout(0 if CASES else 600)(test)
+    return limited
 
 
 def try_reader(reader: Reader, folder: Path, content: bytes) -> None:
