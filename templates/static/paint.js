@@ -84,17 +84,22 @@
     const of = scene;
     if (!network || !of || !of.inputs) return Promise.resolve();
     const painted = strokes.all;
+    const slow = setTimeout(() => (at("drawing").hidden = false), 400);
     return network
       .run("tail", edited())
       .then(({ outputs, milliseconds }) => {
         if (of !== scene) return;
         stage.drawEdited(outputs.image.data);
-        stage.element.dataset.strokes = strokes.all.length;
+        stage.element.dataset.strokes = painted.length;
         stage.element.dataset.milliseconds = Math.round(milliseconds);
         at("time").textContent = "Drawn by the network in " + Math.round(milliseconds) + " ms.";
         if (network.segments) segment({ of, image: outputs.image, painted });
       })
-      .catch(fail);
+      .catch(fail)
+      .finally(() => {
+        clearTimeout(slow);
+        at("drawing").hidden = true;
+      });
   });
 
   /* --- scenes --- */
