@@ -124,7 +124,7 @@ def test_pages_say_of_formulas_and_words_what_was_found(tmp_path: Path) -> None:
     assert "Its word: <b>lighthouse</b>" in texts[2] and "Its word" not in texts[1]
     assert ">tree AND NOT sky</span>" in (layer / "index.html").read_text()
     methods = " ".join((tmp_path / "site" / "planted" / "methods.html").read_text().split())
-    assert "the 80 words of a list" in methods and "these are 1 of 12 units" in methods
+    assert "the 80 words of a list" in methods and "this holds for 1 of 12 units" in methods
 
 
 def ask(page: Page, words: str) -> list[str]:
