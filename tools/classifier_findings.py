@@ -27,7 +27,8 @@ MODEL = "scenes_classifier"
 BEGIN, END = "<!-- begin: python tools/classifier_findings.py -->", "<!-- end -->"
 """Between these lines of the page is the part that this program writes."""
 FEW = 4
-"""Units that are ablated together."""
+NOTABLE = 0.05
+"""Units that are ablated together, at least, and the loss of balanced accuracy with which a table begins."""
 GROUPS = {
     "target": "that matter most to the target",
     "source": "that matter most to the source",
@@ -47,16 +48,17 @@ def introduction(report: Report, layer: LayerReport) -> str:
     images = int(classes["class_images"].sum() + classes["selection_images"].sum())
     interpretable = int(layer.units["interpretable"].sum())
     return (
-        f"`python tools/classifier_findings.py --build` made the tables below from the report of `{MODEL}`: "
-        f"{len(classes)} classes with {images:,} images, and the {len(layer.units)} units of {layer.name}, of which "
-        f"{interpretable} are interpretable. Intervals are 95% intervals; of random sets, the range of the sets."
+        f"`python tools/classifier_findings.py --build` made the tables below from the report of `{MODEL}` "
+        f"(`--quick`): {len(classes)} classes with {images:,} images, and the {len(layer.units)} units of "
+        f"{layer.name}, of which {interpretable} are interpretable. Intervals are 95% intervals; of random sets, the "
+        "range of the sets."
     )
 
 
 def classes_part(layer: LayerReport) -> Iterator[str]:
     """Accuracy with units ablated, and the units that matter most."""
     curves, classes = layer.tables["classes-curves"], layer.tables["classes-classes"]
-    size = max((n for n in curves["ablated_units"].unique() if n <= FEW), default=int(curves["ablated_units"].min()))
+    size = notable_size(curves)
     rows = curves[curves["ablated_units"] == size].set_index(["class", "ablated"])
     yield f"Balanced accuracy of each class, where 0.5 is chance, and with {size} units ablated, or all others:"
     kinds = ("leading", "random", "least", "others")
@@ -80,17 +82,30 @@ def classes_part(layer: LayerReport) -> Iterator[str]:
         f"For {len(certain)} of {len(classes)} classes, the {size} units that matter most cost more accuracy than one "
         "more random set of as many units would."
     )
-    yield "The units that matter most to each class, with the concepts that they match (– where none is matched):"
-    yield table(("class", "units"), unit_rows(layer, size))
+    units = layer.tables["classes-class_units"]
+    alone = int(units[units["matters"].astype(bool)]["class"].nunique())
+    yield (
+        f"Ablated alone, a unit lowers the accuracy of {alone} of {len(classes)} classes on the selection images. "
+        "Units that do not are ranked by how much less probable the class becomes. The first "
+        f"{FEW} units of each class, with the concepts that they match (– if none is matched):"
+    )
+    yield table(("class", "units"), unit_rows(layer))
 
 
-def unit_rows(layer: LayerReport, size: int) -> Iterator[list[str]]:
+def notable_size(curves: pd.DataFrame) -> int:
+    """How many units the table is about: the fewest, of at least `FEW`, without which a class loses `NOTABLE`."""
+    leading = curves[curves["ablated"] == "leading"]
+    sizes = sorted(int(size) for size in leading["ablated_units"].unique() if size >= FEW)
+    lost = [size for size in sizes if leading[leading["ablated_units"] == size]["accuracy_change"].min() <= -NOTABLE]
+    return (lost or sizes or [int(leading["ablated_units"].max())])[0]
+
+
+def unit_rows(layer: LayerReport) -> Iterator[list[str]]:
     """The leading units of every class, with their labels."""
     labels = layer.units.set_index("unit")
     for name, group in layer.tables["classes-class_units"].groupby("class", sort=False):
-        chosen = group[(group["class_rank"] <= size) & group["matters"].astype(bool)]
-        words = [f"{unit} ({label(labels.loc[unit])})" for unit in chosen["unit"]]
-        yield [str(name), ", ".join(words) or "no single unit lowers its accuracy"]
+        chosen = group[group["class_rank"] <= FEW]["unit"]
+        yield [str(name), ", ".join(f"{unit} ({label(labels.loc[unit])})" for unit in chosen)]
 
 
 def label(row: Any) -> str:
@@ -149,7 +164,7 @@ def build(site: Path, cache: Path | None) -> None:
     """Build the report if the site lacks it."""
     if (site / MODEL / "summary.json").is_file():
         return
-    command = [sys.executable, "-m", "dissectreport", "build", MODEL, "--no-paint", "--out", str(site)]
+    command = [sys.executable, "-m", "dissectreport", "build", MODEL, "--quick", "--no-paint", "--out", str(site)]
     subprocess.run([*command, *(["--cache", str(cache)] if cache else [])], check=True)
 
 

@@ -20,7 +20,7 @@ from dissectreport.report.classes.summary import (
     class_layer,
     dictionary,
     downloads,
-    few,
+    strongest,
     studied_classes,
 )
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
@@ -43,12 +43,16 @@ class ClassImage:
 
 @dataclass(frozen=True)
 class ClassUnit:
-    """A unit that matters to a class."""
+    """One of the leading units of a class."""
 
     rank: int
     card: Card
+    matters: bool
+    """Whether the class loses balanced accuracy without it, on selection images."""
     lost: float
-    """Balanced accuracy that the class loses without it, on selection images."""
+    """How much."""
+    certainty: float
+    """Mean logarithm of the probability of the class that its selection images lose."""
     held_out: Point
     """The same on held-out images."""
     others: tuple[str, ...]
@@ -192,7 +196,7 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
         current="classes",
     )
     every = studied_classes(classes)
-    layer = class_layer(site, classes)
+    layer, (_, size) = class_layer(site, classes), strongest(classes, every)
     return ClassesPage(
         frame=frame,
         model=site.dissection.title,
@@ -200,9 +204,9 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
         layer_href=frame.to(site.places.layer(classes.layer)),
         units=classes.units,
         answer=answer(site, classes, every),
-        few=few(classes),
+        few=size,
         leading=classes.leading,
-        rows=tuple(_row(site, frame, classes, one) for one in every),
+        rows=tuple(_row(site, frame, classes, one, size) for one in every),
         classes=len(classes.names),
         most_images=classes.most_images,
         solid=SOLID,
@@ -230,8 +234,8 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
     )
 
 
-def _row(site: Site, frame: Frame, classes: Classes, one: StudiedClass) -> ClassRow:
-    kinds = {kind: one.ablation(kind, few(classes)) for kind in AblatedUnits}
+def _row(site: Site, frame: Frame, classes: Classes, one: StudiedClass, size: int) -> ClassRow:
+    kinds = {kind: one.ablation(kind, size) for kind in AblatedUnits}
     words = f"Balanced accuracy of {one.name} by number of units"
     return ClassRow(
         one=one,
@@ -266,12 +270,13 @@ def _units(site: Site, frame: Frame, classes: Classes, one: StudiedClass) -> tup
         ClassUnit(
             rank=int(row.class_rank),
             card=card(site, frame, layer, table[int(row.unit)]),
+            matters=bool(row.matters),
             lost=float(row.accuracy_lost),
+            certainty=float(row.certainty_lost),
             held_out=point_of(row, "held_out_lost"),
             others=tuple(name for name in classes.matters_to(int(row.unit))["class"] if name != one.name),
         )
         for row in one.units
-        if bool(row.matters)
     )
 
 
