@@ -244,10 +244,10 @@ def test_activations_that_equal_a_threshold_do_not_exceed_it():
     thresholds = ExactThresholds(np.zeros(1), np.ones(1), np.float32([[1, 2]]), np.zeros(1, np.int64))
     masks = concept_masks.Masks.of(torch.ones(1, 1, 1, 3, dtype=torch.int64), 2)
     compared = binning.binning_of(thresholds, torch.device("cpu"))
-    laid = torch.tensor([1.0, 1.5, 2.5])
-    assert compared.bin(0, laid, masks.label_sets).tolist() == [0, 1, 2]
-    assert compared.step(0, laid, masks.label_sets).tolist() == [0, 1, 2]
-    assert compared.bin(0, laid, torch.zeros(0, dtype=torch.int16)).dtype == torch.int16
+    laid = torch.tensor([[1.0, 1.5, 2.5]])
+    assert compared.bin([0], laid, masks.label_sets).tolist() == [[0, 1, 2]]
+    assert compared.step([0], laid, masks.label_sets).tolist() == [[0, 1, 2]]
+    assert compared.bin([0], laid, torch.zeros(0, dtype=torch.int16)).dtype == torch.int16
 
 
 def test_chance_at_exact_thresholds_equals_a_loop_also_for_the_masks_of_the_next_image():
@@ -488,8 +488,8 @@ def test_neighbours_overlap_as_masks_laid_over_the_masks_of_the_image_next_in_ac
             for other in range(5):
                 crossed[unit] += (one != other) * np.outer(mask_areas[other], areas[:, one])
     assert found.concepts.tolist() == chance.concepts.tolist()
-    for name, wanted in (("overlap", overlap), ("gap", gap), ("crossed", crossed)):
-        assert np.array_equal(getattr(found, name), wanted), name
+    for value, wanted in zip((found.overlap, *found.products()), (overlap, gap, crossed), strict=True):
+        assert np.array_equal(value, wanted)
     alone = counting.chance_and_others(maps, masks, thresholds, GRID, "clamp")[1]
     assert all(np.array_equal(getattr(alone, name), getattr(found, name)) for name in vars(found))
 

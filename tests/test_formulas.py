@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import Words, no_shards
 from dissectreport.analysis.dissection.formula_table import atoms_of, formula_table
 from dissectreport.analysis.dissection.formulas import PENALTY, Formula, Join, LabelSetTable, search
 from dissectreport.analysis.results.formulas import COLUMNS
+from dissectreport.run.shards import Shard
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import chance_corrected_iou, intersection_over_union
@@ -108,7 +110,19 @@ def table(run):
     scores = score(Groups.of(chances), GRID * GRID)
     verdict = judge(scores)
     words = Words(VOCABULARY, scores.concepts)
-    return formula_table(lambda: shards, scores, verdict, words, thresholds()), scores, verdict
+    return formula_table(portions_of(shards), scores, verdict, words, thresholds()), scores, verdict
+
+
+def portions_of(shards):
+    """Gives portions of shards, as the analysis reads them."""
+
+    def read(portion):
+        units = portion.units
+        for number, (group, one) in enumerate(shards):
+            if portion.has(Shard(number, 0, one.samples)):
+                yield group, replace(one, on=one.on[units], shifted=one.shifted[units], layout=one.layout[units])
+
+    return read
 
 
 def thresholds():
@@ -159,7 +173,7 @@ def test_the_search_finds_the_best_of_all_formulas_laid_over_masks(run):
 
 def test_formulas_that_hold_for_the_same_label_sets_are_one_and_exclusive_concepts_are_not_joined_by_and(run):
     table = half_table(merge_all(stat for _, stat in run[0]))
-    masks = {mask.tobytes() for mask in table.masks(np.arange(len(table.short)))}
+    masks = {formula.of(table.holds).tobytes() for formula in table.short}
     assert len(masks) == len(table.short)
     sky, tree, red = 0, 1, 3
     assert Formula(sky, ((Join.AND, tree),)) not in table.short
@@ -212,7 +226,7 @@ def test_of_many_concepts_formulas_are_made_of_those_that_match_some_unit_best(r
     assert atoms_of(scores).tolist() == [0, 1, 2, 3, 4]
     monkeypatch.setattr("dissectreport.analysis.dissection.formula_table.MOST_CONCEPTS", 2)
     assert atoms_of(scores).tolist() == [1, 2]
-    made = formula_table(lambda: run[0], scores, verdict, Words(VOCABULARY, scores.concepts), thresholds())
+    made = formula_table(portions_of(run[0]), scores, verdict, Words(VOCABULARY, scores.concepts), thresholds())
     assert made is not None
     assert made.columns["formula"].tolist()[:2] == ["tree OR roof", ""]
 
@@ -220,7 +234,7 @@ def test_of_many_concepts_formulas_are_made_of_those_that_match_some_unit_best(r
 def test_nothing_is_claimed_of_fewer_than_five_held_out_groups(run):
     shards, chances = run[0][:8], run[1][:8]
     scores = score(Groups.of(chances), GRID * GRID)
-    made = formula_table(lambda: shards, scores, judge(scores), Words(VOCABULARY, scores.concepts), thresholds())
+    made = formula_table(portions_of(shards), scores, judge(scores), Words(VOCABULARY, scores.concepts), thresholds())
     assert made is not None
     assert not made.columns["formula_better"].any()
     assert made.counts.interpretable == 0
@@ -228,7 +242,7 @@ def test_nothing_is_claimed_of_fewer_than_five_held_out_groups(run):
 
 def test_without_counts_by_label_set_there_are_no_formulas(table):
     _, scores, verdict = table
-    assert formula_table(tuple, scores, verdict, Words(VOCABULARY, scores.concepts), thresholds()) is None
+    assert formula_table(no_shards, scores, verdict, Words(VOCABULARY, scores.concepts), thresholds()) is None
 
 
 @pytest.mark.parametrize(

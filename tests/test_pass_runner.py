@@ -38,7 +38,7 @@ def test_a_pass_counts_what_is_missing_and_reports_samples(tmp_path: Path) -> No
     passes.count(store, make_areas, wanted, "counting")
     assert [step[1:] for step in reporter.steps] == [(8, 20, "samples"), (16, 20, "samples"), (20, 20, "samples")]
     assert passes.total(store, wanted, Areas).pixels[:, 0].tolist() == list(range(20))
-    assert store.load(store.names()[0], "device")["device"] == "cpu"
+    assert store.load(store.names()[0])["device"] == "cpu"
     assert passes.folders == {store.folder.name}
 
 

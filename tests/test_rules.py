@@ -367,7 +367,8 @@ def test_how_well_a_unit_finds_its_label_is_that_of_every_pixel_of_the_held_out_
     counts = np.array([[np.bincount(bins[unit][mask], minlength=5) for mask in shows] for unit in range(3)])
     total = np.array([np.bincount(row, minlength=5) for row in bins])
     joint = Joint(np.array([1, 4]), counts, total, shows.sum(1), np.ones(2, int), samples=1)
-    counted = SimpleNamespace(held_out=joint, thresholds=SimpleNamespace(chance_columns=np.array([0, 2, 3])))
+    columns = SimpleNamespace(chance_columns=np.array([0, 2, 3]))
+    counted = SimpleNamespace(held_out=joint, bins_of=joint.of_concepts, thresholds=columns)
     scores = SimpleNamespace(concepts=np.array([1, 2, 4]), threshold=np.array([[0, 0, 1], [2, 0, 0], [0, 0, 0]]))
     # Concept 4 at bins above 2; concept 1 at bins above 3; a concept that the half does not show.
     on, wanted = [bins[0] > 2, bins[1] > 3], [shows[1], shows[0]]

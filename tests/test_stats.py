@@ -158,8 +158,10 @@ def some_overlaps(random, units):
 
 
 def some_neighbours(random, units):
-    c = some_concepts(random)
-    return Neighbours(c, *(whole(random, units, len(c), STEPS) for _ in range(3)))
+    c, samples = some_concepts(random), numbered_from(random)
+    on, shown = whole(random, units, len(samples), STEPS), whole(random, len(samples), len(c))
+    shard = np.full(len(samples), samples[0])
+    return Neighbours(samples, shard, c, whole(random, units, len(c), STEPS), on, shown)
 
 
 def some_label_sets(random, units):

@@ -289,7 +289,7 @@ def horizon_parts(kinds, seed):
     """The parts of the units' IoU with the sky, in a simulated run."""
     shards = list(Horizon(kinds).shards(seed))
     scores = score(Groups.of((group, chance) for group, chance, _ in shards), PIXELS, 1)
-    return parts_of(shards, scores, PIXELS)
+    return parts_of(shards, scores.concepts, scores.threshold, scores.iou.sizes, PIXELS)
 
 
 def test_planted_units_are_of_the_kind_that_was_planted():
@@ -314,7 +314,7 @@ def test_the_four_overlaps_are_those_of_maps_drawn_at_random():
     on, masks = Horizon(("scene", "object")).draw(random, 40)
     chance, neighbours = counts_of(on, masks), neighbours_of(on, masks)
     pairs = chance.crossed[0] - chance.observed[0]
-    found = Steps.of(pairs, chance.expected(), neighbours.overlap, neighbours.gap, neighbours.crossed, PIXELS)
+    found = Steps.of(pairs, chance.expected(), neighbours.overlap, *neighbours.products(), PIXELS)
     anywhere, elsewhere = np.zeros((2, 2))
     draws = 2000
     for _ in range(draws):

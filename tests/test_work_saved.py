@@ -14,6 +14,12 @@ from dissectreport import plugins
 from dissectreport.networks.edits import Edit, stacked
 from dissectreport.pipeline.options import Options
 from dissectreport.run.plan import InterventionKey
+from dissectreport.run.rules import Edge
+from dissectreport.run.shards import SHARD
+from dissectreport.stats.histogram import Histogram
+from dissectreport.stats.thresholds import CELLS, Thresholds
+from dissectreport.worker import binning, counting, whole_counts
+from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.edited_model import EditedModel
 from dissectreport.worker.loaded_networks import Source
 
@@ -59,12 +65,13 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_sets_of_units_that_run_together_have_the_same_areas_and_few_launches(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks = Source("scenes_pgan", "scenes").models()
-    key = InterventionKey("", "", "layer6", (1, 2), (1, 2), 1, "float32")
-    sets = [(unit, unit + 1) for unit in range(16)]
+COPIES = ("cpu", "tolist")
+
+
+def counting_copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with every copy of a tensor for which the program waits."""
     copies: list[str] = []
-    for name in ("cpu", "tolist"):
+    for name in COPIES:
         method = getattr(torch.Tensor, name)
 
         def counting(tensor: torch.Tensor, method=method, name=name) -> object:  # type: ignore[no-untyped-def]
@@ -72,6 +79,42 @@ def test_sets_of_units_that_run_together_have_the_same_areas_and_few_launches(mo
             return method(tensor)
 
         monkeypatch.setattr(torch.Tensor, name, counting)
+    return copies
+
+
+UNITS, IMAGES, GRID = 64, 4, 16
+"""So few units and images take as many operations as a shard of the papers' size, which is one part, too."""
+
+
+def test_units_that_are_counted_together_have_the_same_counts_and_few_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = torch.Generator().manual_seed(0)
+    maps = torch.randn(IMAGES, UNITS, 8, 8, generator=random)
+    ends = [torch.full((UNITS,), end).double().numpy() for end in (-5.0, 10 / CELLS)]
+    pilot = np.random.default_rng(0).integers(0, 50, (UNITS, CELLS))
+    thresholds = Thresholds.of(Histogram(*ends, pilot))
+    labels = torch.randint(0, 5, (IMAGES, 2, GRID, GRID), generator=random)
+    few = counting.joint_and_others(maps, Masks.of(labels, 5), thresholds, GRID, Edge.CLAMP)
+    for module in (binning, counting, whole_counts):
+        monkeypatch.setattr(module, "is_processor", lambda device: False)
+    masks, copies = Masks.of(labels, 5), counting_copies(monkeypatch)
+    shared = masks.by_image, masks.by_pixel, masks.by_cell, masks.rows
+    copies.clear()
+    with Operations() as operations:
+        together = counting.joint_and_others(maps, masks, thresholds, GRID, Edge.CLAMP)
+    assert all(len(part) for part in shared)
+    assert operations.launches / SHARD < 2, "launches for an image"
+    assert operations.waits + len(copies) <= 2, "waits for a shard"
+    assert SHARD * 512 * 64 * 64 <= counting.ON_ACCELERATOR, "a layer of 512 units on a grid of 64 is one part"
+    for one, other in zip(few, together, strict=True):
+        for name, value in one.arrays().items():
+            assert np.array_equal(value, other.arrays()[name]), name
+
+
+def test_sets_of_units_that_run_together_have_the_same_areas_and_few_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = Source("scenes_pgan", "scenes").models()
+    key = InterventionKey("", "", "layer6", (1, 2), (1, 2), 1, "float32")
+    sets = [(unit, unit + 1) for unit in range(16)]
+    copies = counting_copies(monkeypatch)
     found = {}
     for together in (1, len(sets)):
         model = EditedModel(networks, key, together)

@@ -18,7 +18,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.comparison.replication import replication
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import concept_table, seen_by_half, unsplit
-from dissectreport.analysis.dissection.counted import Counted
+from dissectreport.analysis.dissection.counted import ONE_UNIT, UNITS_AT_ONCE, Counted, no_shards
 from dissectreport.analysis.dissection.label_error import (
     LabelError,
     concepts_with_label_error,
@@ -54,7 +54,7 @@ from dissectreport.analysis.results.words import WordFacts, no_units
 from dissectreport.analysis.words import units_of_words, word_columns
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
-from dissectreport.records.reader import Reader, S
+from dissectreport.records.reader import EVERYTHING, Portion, Reader, S
 from dissectreport.records.replication import ReplicatedClaims, SegmenterAgreement
 from dissectreport.records.words import WordVectors
 from dissectreport.run.budgets import InterventionBudget
@@ -63,11 +63,11 @@ from dissectreport.run.plan import Plan
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import BATCH, SHARD, Shard, even_groups, shards
 from dissectreport.stats.areas import Areas
-from dissectreport.stats.base import merge_all
+from dissectreport.stats.base import Ints, merge_all
 from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
-from dissectreport.stats.joint import Joint
+from dissectreport.stats.joint import Joint, JointTotals
 from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
@@ -93,7 +93,7 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
             f"segmenter {record.segmenter['name']!r} found no concept in {record.samples:,} images of {record.model}; "
             "choose another with --segmenter, or look at the images"
         )
-    halves = seen_by_half(source.chances(first))
+    halves = seen_by_half(source.chances(first, ONE_UNIT))
     held_out = unsplit(halves) if source.rule.is_published else halves
     twins = {} if source.rule.is_published else twins_of(merge_all(stat for _, stat in source.stats(first, Overlaps)))
     concepts = concept_table(areas, halves, held_out, record.vocabulary, trained(record.segmenter), twins)
@@ -242,43 +242,42 @@ class _Source:
         self.rule = rule_named(plan.rule)
         self.groups = even_groups(len(shards(record.samples, plan.shard)))
 
-    def stats(self, folder: str, kind: type[S]) -> Iterator[tuple[Shard, S]]:
-        return self.reader.stats(folder, self.record.samples, self.plan.shard, kind)
+    def stats(self, folder: str, kind: type[S], portion: Portion = EVERYTHING) -> Iterator[tuple[Shard, S]]:
+        return self.reader.stats(folder, self.record.samples, self.plan.shard, kind, portion)
 
-    def chances(self, folder: str) -> Iterator[tuple[int, Chance]]:
-        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Chance))
+    def by_group(self, kind: type[S], folder: str, portion: Portion = EVERYTHING) -> Iterator[tuple[int, S]]:
+        """Each shard's group with one of its statistics."""
+        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, kind, portion))
 
-    def categories(self, folder: str) -> Iterator[tuple[int, Categories]]:
-        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Categories))
+    def chances(self, folder: str, portion: Portion = EVERYTHING) -> Iterator[tuple[int, Chance]]:
+        return self.by_group(Chance, folder, portion)
 
-    def neighbours(self, folder: str) -> Iterator[Neighbours]:
-        return (stat for _, stat in self.stats(folder, Neighbours))
-
-    def label_sets(self, folder: str) -> Iterator[tuple[int, LabelSets]]:
-        return ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, LabelSets))
+    def neighbours(self, folder: str, portion: Portion) -> Iterator[Neighbours]:
+        return (stat for _, stat in self.stats(folder, Neighbours, portion))
 
     def counted(self, layer: LayerRecord) -> Counted:
         stored = self.reader.read(layer.thresholds, StoredThresholds)
-        by_half: list[list[Joint]] = [[], []]
-        for shard, stat in self.stats(layer.counts, Joint):
-            counts = by_half[shard.number % 2]
-            counts[:] = [counts[0].merge(stat)] if counts else [stat]
-        halves = [counts[0] for counts in by_half if counts]
-        whole = merge_all(halves)
+        halves: dict[int, JointTotals] = {}
+        for shard, stat in self.stats(layer.counts, JointTotals):
+            half = shard.number % 2
+            halves[half] = halves[half].merge(stat) if half in halves else stat
+        whole, published = merge_all(halves.values()), self.rule.is_published
+        held_out = None if published else max(halves)
         return Counted(
             name=layer.name,
             shape=stored.shape,
             thresholds=stored.thresholds,
             chances=partial(self.chances, layer.counts),
-            joint=whole,
-            held_out=whole if self.rule.is_published else halves[-1],
+            totals=whole,
+            held_out=whole if held_out is None else halves[held_out],
+            bins_of=partial(self.bins_of, layer.counts, held_out),
             cross=merge_all(stat for _, stat in self.stats(layer.counts, Cross)),
             peaks=merge_all(stat for _, stat in self.stats(layer.counts, Peaks)),
             random_directions=tuple(partial(self.chances, folder) for folder in layer.random_directions),
             untrained=partial(self.chances, layer.untrained),
             pixels=self.plan.chance_grid**2,
-            neighbours=tuple if self.rule.is_published else partial(self.neighbours, layer.counts),
-            label_sets=tuple if self.rule.is_published else partial(self.label_sets, layer.counts),
+            neighbours=no_shards if published else partial(self.neighbours, layer.counts),
+            label_sets=no_shards if published else partial(self.by_group, LabelSets, layer.counts),
         )
 
     def label_errors(self) -> dict[Concept, LabelError]:
@@ -287,6 +286,15 @@ class _Source:
         if not folder or SegmenterAgreement.FILE not in self.reader.names(folder):
             return known
         return {**disagreements(self.reader.read(folder, SegmenterAgreement)), **known}
+
+    def bins_of(self, folder: str, half: int | None, numbers: Ints) -> Ints:
+        """(units, bins) pixels that show each unit's concept, from the shards of a half, or of both."""
+        parts = []
+        for start in range(0, len(numbers), UNITS_AT_ONCE):
+            portion = Portion(slice(start, start + UNITS_AT_ONCE), half)
+            stats = (stat for _, stat in self.stats(folder, Joint, portion))
+            parts.append(np.sum([stat.of_concepts(numbers[portion.units]) for stat in stats], axis=0))
+        return np.concatenate(parts)
 
     def with_words(self, units: Units, vectors: WordVectors, areas: Areas) -> Units:
         """The units with the columns about words in their table, where there are enough images."""
@@ -316,7 +324,7 @@ class _Source:
             stored.exact,
             stored.search_ratios,
             partial(self.chances, folder),
-            partial(self.categories, folder),
+            partial(self.by_group, Categories, folder),
             pixels or self.plan.chance_grid**2,
         )
 
@@ -375,7 +383,7 @@ def _layer(units: Units, pictures: ShownPictures) -> Layer:
     maps = np.empty((count, units.examples.shape[1], height, width), np.float32)
     shown = pictures.maps[name]
     maps[shown.at[:, 0], shown.at[:, 1]] = shown.maps
-    histogram = counted.joint.total
+    histogram = counted.totals.total
     return Layer(
         name=name,
         units=count,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from dissectreport.cache.store import Store, is_store_name
+from dissectreport.cache.unit_blocks import in_blocks, joined, needed
 from dissectreport.errors import CacheError
-from dissectreport.records.reader import S, Stored, V
+from dissectreport.records.reader import EVERYTHING, Portion, S, Stored, V
 from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
@@ -24,7 +26,7 @@ from dissectreport.stats.effects import FirstOrder, Nearing, Presence
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
-from dissectreport.stats.joint import Joint
+from dissectreport.stats.joint import Joint, JointTotals
 from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.overlaps import Overlaps
@@ -37,6 +39,7 @@ from dissectreport.stats.spikes import Spikes
 
 NAMES: Mapping[type[Stat], str] = {
     Joint: "joint",
+    JointTotals: "joint",
     Chance: "chance",
     Peaks: "peaks",
     Features: "features",
@@ -62,7 +65,13 @@ NAMES: Mapping[type[Stat], str] = {
     ClassEstimates: "class_estimates",
     Replaced: "replaced",
 }
-"""By kind of statistic its name in the file of a shard, which holds at most one of each kind."""
+"""By kind of statistic its name in the file of a shard, which holds at most one of each kind.
+
+Those of the same name are the same counts, of which the one reads fewer.
+"""
+
+FIELDS: Mapping[type[Stat], tuple[str, ...]] = {JointTotals: tuple(field.name for field in fields(JointTotals))}
+"""The arrays that are read of a kind, where the file has more of that name."""
 
 
 def shard_name(shard: Shard) -> str:
@@ -79,25 +88,42 @@ def is_intact(store: Store, name: str, say: Callable[[str], None]) -> bool:
 
 
 def packed_stats(*stats: Stat) -> dict[str, NDArray[Any]]:
-    """The arrays of several statistics under names like 'joint.total'."""
-    return {f"{NAMES[type(stat)]}.{key}": value for stat in stats for key, value in stat.arrays().items()}
+    """The arrays of several statistics under names like 'joint.total'; those by unit in blocks."""
+    blocks = ((type(stat), in_blocks(type(stat), stat.arrays())) for stat in stats)
+    return {f"{NAMES[kind]}.{key}": value for kind, arrays in blocks for key, value in arrays.items()}
 
 
-def read_stats(store: Store, parts: Sequence[Shard], kind: type[S]) -> Iterator[tuple[Shard, S]]:
-    """Each shard with one of its statistics, in order of shards."""
-    for shard in parts:
-        stat = stat_of(store, shard, kind)
+def read_stats(
+    store: Store, parts: Sequence[Shard], kind: type[S], portion: Portion = EVERYTHING
+) -> Iterator[tuple[Shard, S]]:
+    """Each shard, or those of a portion, with one of its statistics, in order of shards."""
+    for shard in filter(portion.has, parts):
+        stat = stat_of(store, shard, kind, portion.units)
         if stat is None:
             path = store.path(shard_name(shard))
             raise CacheError(f"{path} holds no {NAMES[kind]}; `dissectreport measure` measures it again")
         yield shard, stat
 
 
-def stat_of(store: Store, shard: Shard, kind: type[S]) -> S | None:
-    """One of the statistics of a shard; None where the shard has none of this kind."""
+def stat_of(store: Store, shard: Shard, kind: type[S], units: slice = EVERYTHING.units) -> S | None:
+    """One of the statistics of a shard, of some units or of all; None where the shard has none of this kind."""
     prefix = f"{NAMES[kind]}."
-    arrays = store.load(shard_name(shard), prefix=prefix)
-    return kind.from_arrays({key.removeprefix(prefix): value for key, value in arrays.items()}) if arrays else None
+    blocks = store.load(shard_name(shard), partial(_blocks_of, kind, units))
+    arrays = joined(kind, {key.removeprefix(prefix): value for key, value in blocks.items()}, units)
+    return kind.from_arrays(arrays) if blocks else None
+
+
+def _blocks_of(kind: type[Stat], units: slice, keys: list[str]) -> list[str]:
+    """Those of the keys of a shard's file that hold the fields of a statistic of some units."""
+    prefix = f"{NAMES[kind]}."
+    blocks = needed([key.removeprefix(prefix) for key in keys if key.startswith(prefix)], units)
+    names = set(FIELDS.get(kind, blocks))
+    return [
+        f"{prefix}{name}{f'@{start}' if starts else ''}"
+        for name, starts in blocks.items()
+        if name in names
+        for start in starts or [0]
+    ]
 
 
 def save(store: Store, value: Stored, name: str = "") -> None:
@@ -119,7 +145,7 @@ def read(store: Store, kind: type[V], name: str = "") -> V:
 
 def devices(store: Store, parts: Sequence[Shard], mixed: bool) -> tuple[str, ...]:
     """The devices on which the shards were measured. More than one is refused unless `mixed`."""
-    names = sorted({str(store.load(shard_name(s), prefix="device")["device"]) for s in parts})
+    names = sorted({str(store.load(shard_name(s), lambda keys: ["device"])["device"]) for s in parts})
     if len(names) > 1 and not mixed:
         raise CacheError(
             f"{store.folder} holds shards of different devices ({', '.join(names)}), which differ in the last bits; "
@@ -134,10 +160,12 @@ class CacheReader:
 
     folder: Path
 
-    def stats(self, folder: str, samples: int, shard: int, kind: type[S]) -> Iterator[tuple[Shard, S]]:
-        """Each shard with one of its statistics, in order; nothing where `folder` is ''."""
+    def stats(
+        self, folder: str, samples: int, shard: int, kind: type[S], portion: Portion = EVERYTHING
+    ) -> Iterator[tuple[Shard, S]]:
+        """Each shard, or those of a portion, with one of its statistics, in order; nothing where `folder` is ''."""
         if folder:
-            yield from read_stats(self._store(folder), shards(samples, shard), kind)
+            yield from read_stats(self._store(folder), shards(samples, shard), kind, portion)
 
     def total(self, folder: str, samples: int, shard: int, kind: type[S]) -> S:
         """The same statistic of all shards, merged."""

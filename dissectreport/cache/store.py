@@ -13,7 +13,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -117,13 +117,14 @@ class Store:
         """Write arrays under `name`, whole or not at all."""
         write(self.path(name), sealed(packed(arrays), self._owner(name)))
 
-    def load(self, name: str, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """The arrays called `name` whose keys begin with `prefix`; CacheError if they are missing or damaged."""
+    def load(self, name: str, choose: Callable[[list[str]], Collection[str]] = list) -> dict[str, NDArray[Any]]:
+        """The arrays called `name`, or those that `choose` chooses by key; CacheError if missing or damaged."""
         path = self.path(name)
         try:
             self._check(name)
             with np.load(path, allow_pickle=False) as file:
-                return dict(from_planes(key, file[key]) for key in file.files if key.startswith(prefix))
+                keys = {plane_kind(key)[0]: key for key in file.files}
+                return {name: from_planes(keys[name], file[keys[name]])[1] for name in choose(list(keys))}
         except FileNotFoundError as error:
             raise CacheError(f"{path} is missing; `dissectreport measure` measures it again") from error
         except DAMAGE as error:
@@ -201,37 +202,84 @@ def is_sealed(path: Path, owner: str, size: int, time: int) -> bool:
 
 def narrowed(array: NDArray[Any]) -> NDArray[Any]:
     """An int64 array in the smallest unsigned type that holds it (its readers widen it again), others as they are."""
-    if array.dtype != np.int64 or not array.size or array.min() < 0:
-        return array
+    return array if array.dtype != np.int64 or not array.size or array.min() < 0 else narrowest(array)
+
+
+def narrowest(array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers that are not negative in the smallest type that holds them.
+
+    >>> narrowest(np.array([255, 0])).dtype, narrowest(np.array([256, 0])).dtype
+    (dtype('uint8'), dtype('uint16'))
+    """
     return array.astype(np.min_scalar_type(int(array.max())))
 
 
 def byte_planes(name: str, array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     """An array of integers of several bytes as (bytes, *shape) uint8, the lowest bytes first; others as they are.
 
-    The planes of the high bytes are mostly zeros: they are compressed in half the time, to two thirds of the size. The
-    key says the type, for `from_planes`.
+    The planes of the high bytes are mostly zeros: they are compressed in half the time, to two thirds of the size.
+    Of counts that fall along the last axis, as those above rising thresholds do, the differences are kept: they need
+    fewer bytes. The key says the type, and whether it is of differences, for `from_planes`.
 
     >>> key, planes = byte_planes("on", np.array([1, 258], np.uint16))
     >>> key, planes.tolist()
     ('on|<u2', [[1, 2], [0, 1]])
+    >>> key, planes = byte_planes("on", np.array([[259, 258]], np.uint16))
+    >>> key, planes.tolist()
+    ('on|>u2', [[[1, 2]], [[0, 1]]])
     """
-    if array.dtype.kind not in "iu" or array.dtype.itemsize == 1 or not array.ndim:
+    if array.dtype.kind not in "iu" or not array.ndim:
         return name, array
-    little = array.astype(array.dtype.newbyteorder("<"))
-    planes = np.frombuffer(little.tobytes(), np.uint8).reshape(*array.shape, array.dtype.itemsize)
-    return f"{name}|{little.dtype.str}", np.ascontiguousarray(np.moveaxis(planes, -1, 0))
+    falls = is_falling(array)
+    if array.dtype.itemsize == 1 and not falls:
+        return name, array
+    values = narrowest(differences(array)) if falls else array
+    little = values.astype(values.dtype.newbyteorder("<"))
+    planes = np.frombuffer(little.tobytes(), np.uint8).reshape(*array.shape, little.dtype.itemsize)
+    key = f"{name}|{'>' if falls else '<'}{array.dtype.kind}{array.dtype.itemsize}"
+    return key, np.ascontiguousarray(np.moveaxis(planes, -1, 0))
+
+
+def is_falling(array: NDArray[Any]) -> bool:
+    """Whether whole numbers that are not negative nowhere rise along the last of several axes, and fall somewhere."""
+    if array.dtype.kind != "u" or array.ndim < 2 or array.shape[-1] < 2 or not array.size:
+        return False
+    rows = array.reshape(-1, array.shape[-1])
+    return all(bool((part[:, :-1] >= part[:, 1:]).all()) for part in (rows[:64], rows)) and bool(rows.any())
+
+
+def differences(array: NDArray[Any]) -> NDArray[Any]:
+    """Counts above rising thresholds -> counts between each of them and the next, and above the last."""
+    steps = array.copy()
+    steps[..., :-1] -= array[..., 1:]
+    return steps
 
 
 def from_planes(key: str, array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     """The name and the array that `byte_planes` was given."""
-    written = re.fullmatch(r"(.*)\|(<[iu][248])", key, re.DOTALL)
-    if written is None:
-        return key, array
-    whole = np.empty((*array.shape[1:], len(array)), np.uint8)
-    for number, plane in enumerate(array):
+    name, order, kind = plane_kind(key)
+    if not kind:
+        return name, array
+    values = array[0] if len(array) == 1 else _from_bytes(array, f"<{'u' if order == '>' else kind[0]}{len(array)}")
+    return name, np.flip(np.cumsum(np.flip(values, -1), -1, dtype=kind), -1) if order == ">" else values
+
+
+def plane_kind(key: str) -> tuple[str, str, str]:
+    """The name, the sign of differences (>) or not (<), and the type that `byte_planes` wrote; '' for other arrays.
+
+    >>> plane_kind("layer|at|<u2"), plane_kind("layer|at")
+    (('layer|at', '<', 'u2'), ('layer|at', '', ''))
+    """
+    written = re.fullmatch(r"(.*)\|([<>])([iu][1248])", key, re.DOTALL)
+    return (written[1], written[2], written[3]) if written else (key, "", "")
+
+
+def _from_bytes(planes: NDArray[np.uint8], kind: str) -> NDArray[Any]:
+    """(bytes, *shape) uint8, the lowest bytes first -> (*shape) numbers of a kind."""
+    whole = np.empty((*planes.shape[1:], len(planes)), np.uint8)
+    for number, plane in enumerate(planes):
         whole[..., number] = plane
-    return written[1], whole.view(written[2])[..., 0]
+    return np.asarray(whole.view(kind)[..., 0])
 
 
 def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:

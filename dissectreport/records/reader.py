@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -11,6 +13,24 @@ from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Stat
 
 Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Which counts of a layer are read."""
+
+    units: slice = field(default_factory=partial(slice, None))
+    """The units of statistics by unit."""
+    half: int | None = None
+    """`SELECTION` or `HELD_OUT` for the shards of this half, None for all."""
+
+    def has(self, shard: Shard) -> bool:
+        """Whether a shard is of this half."""
+        return self.half is None or shard.number % 2 == self.half
+
+
+EVERYTHING = Portion()
+"""All shards and units."""
 
 
 class Stored(Protocol):
@@ -34,8 +54,13 @@ V = TypeVar("V", bound=Stored)
 class Reader(Protocol):
     """Reads measurements by the folder names of a record."""
 
-    def stats(self, folder: str, samples: int, shard: int, kind: type[S]) -> Iterator[tuple[Shard, S]]:
-        """Each shard of `samples` samples with one of its statistics, in order; nothing where `folder` is ''."""
+    def stats(
+        self, folder: str, samples: int, shard: int, kind: type[S], portion: Portion = EVERYTHING
+    ) -> Iterator[tuple[Shard, S]]:
+        """Each shard of `samples` samples, or of a portion of them, with one of its statistics, in order.
+
+        Nothing where `folder` is ''.
+        """
 
     def total(self, folder: str, samples: int, shard: int, kind: type[S]) -> S:
         """The same statistic of all shards, merged."""

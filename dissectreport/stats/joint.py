@@ -49,6 +49,28 @@ class Joint(Counts):
         """(units, c, bins - 1) pixels of the concept above each inner edge, and (units, bins - 1) pixels above it."""
         return above_edges(self.joint), above_edges(self.total)
 
+    def of_concepts(self, numbers: Ints) -> Ints:
+        """(units, bins) pixels that show each unit's concept, by its number (units,); 0 where it does not occur."""
+        counts, there = np.zeros_like(self.total), np.isin(numbers, self.concepts)
+        counts[there] = self.joint[there, np.searchsorted(self.concepts, numbers[there])]
+        return counts
+
+
+@dataclass(frozen=True)
+class JointTotals(Counts):
+    """The counts of `Joint` that are not of a unit and a concept together, under the same names."""
+
+    concepts: Ints
+    total: Ints
+    present: Ints
+
+    def merge(self, other: Self) -> Self:
+        """The counts of both; refused when they were binned differently."""
+        same_shape("JointTotals.total", self.total, other.total)
+        concepts = union(self.concepts, other.concepts)
+        mine, theirs = (spread(stat.present, stat.concepts, concepts, 0) for stat in (self, other))
+        return type(self)(concepts, self.total + other.total, np.asarray(mine + theirs))
+
 
 def above_edges(counts: Ints) -> Ints:
     """(..., bins) counts by bin -> (..., bins - 1) counts in the bins above each inner edge."""

@@ -14,6 +14,7 @@ from dissectreport.networks.resampling import upsample
 from dissectreport.run.rules import Edge
 from dissectreport.stats.base import Ints
 from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds, Thresholds
+from dissectreport.worker.whole_counts import beginnings, is_processor
 
 
 class Binning(Protocol):
@@ -30,11 +31,11 @@ class Binning(Protocol):
         With `images`, one unit's images come that many at a time.
         """
 
-    def bin(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) numbers of thresholds exceeded, in the type of `like`."""
+    def bin(self, units: list[int], upsampled: Tensor, like: Tensor) -> Tensor:
+        """(units, pixels) numbers of thresholds exceeded, in the type of `like`."""
 
-    def step(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) the same among the thresholds at which chance is counted."""
+    def step(self, units: list[int], upsampled: Tensor, like: Tensor) -> Tensor:
+        """(units, pixels) the same among the thresholds at which chance is counted."""
 
 
 class TabledBinning:
@@ -50,13 +51,13 @@ class TabledBinning:
         """Each unit's cells."""
         return cells(maps, self.thresholds.low[units], self.thresholds.width[units], CELLS, grid, edge, images)
 
-    def bin(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) number of edges at or below each cell."""
-        return looked_up(self.bin_table[unit], upsampled, like)
+    def bin(self, units: list[int], upsampled: Tensor, like: Tensor) -> Tensor:
+        """(units, pixels) number of edges at or below each cell."""
+        return looked_up(self.bin_table[units[0] : units[-1] + 1], upsampled, like)
 
-    def step(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) the same among the edges at which chance is counted."""
-        return looked_up(self.chance_table[unit], upsampled, like)
+    def step(self, units: list[int], upsampled: Tensor, like: Tensor) -> Tensor:
+        """(units, pixels) the same among the edges at which chance is counted."""
+        return looked_up(self.chance_table[units[0] : units[-1] + 1], upsampled, like)
 
     def folded(self, unit: int, by_cell: Tensor) -> Tensor:
         """(label sets, cells) counts -> (label sets, bins) counts."""
@@ -76,9 +77,9 @@ class ComparedBinning:
         for block in torch.split(maps, images or len(maps)):
             yield from upsample(block.transpose(0, 1), (grid, grid), edge).flatten(1)
 
-    def bin(self, unit: int, upsampled: Tensor, like: Tensor) -> Tensor:
-        """(pixels,) number of thresholds below each activation."""
-        return torch.searchsorted(self.cuts[unit], upsampled).to(like.dtype)
+    def bin(self, units: list[int], upsampled: Tensor, like: Tensor) -> Tensor:
+        """(units, pixels) number of thresholds below each activation."""
+        return torch.searchsorted(self.cuts[units], upsampled, out_int32=True).to(like.dtype)
 
     step = bin
 
@@ -109,7 +110,8 @@ def cells(
     maps = maps.transpose(0, 1)
     even = (maps - low) * scale if edge == Edge.CLAMP else maps
     # Interpolated values stay between the ends of the original ones.
-    inside = edge == Edge.CLAMP and bool(even.amin() >= 0) and bool(even.amax() < count - 1)
+    inside = is_processor(even.device) and edge == Edge.CLAMP and bool(even.amin() >= 0)
+    inside = inside and bool(even.amax() < count - 1)
     for block in torch.split(even, images or even.shape[1], 1):
         upsampled = upsample(block, (grid, grid), edge)
         # Outside the map activations are 0, which is not cell 0.
@@ -123,9 +125,17 @@ def above(bins: int, edges: Ints, device: torch.device) -> Tensor:
     >>> above(3, np.array([0, 1]), torch.device("cpu")).tolist()
     [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
     """
-    return (torch.arange(bins)[:, None] > torch.from_numpy(edges)).float().to(device)
+    return ones_where(np.arange(bins)[:, None] > edges, device)
 
 
-def looked_up(table: Tensor, cell: Tensor, like: Tensor) -> Tensor:
-    """(pixels,) the table's entry for each cell, in the type of `like`."""
-    return table.to(like.dtype).index_select(0, cell)
+def looked_up(tables: Tensor, cell: Tensor, like: Tensor) -> Tensor:
+    """(units, pixels) entries of each unit's table (units, cells) for its pixels' cells, in the type of `like`."""
+    entries = tables.to(like.dtype).flatten()
+    if len(tables) > 1:
+        cell = cell + beginnings(len(tables), tables.shape[1], cell)
+    return entries.index_select(0, cell.flatten()).reshape(cell.shape)
+
+
+def ones_where(condition: NDArray[np.bool_], device: torch.device) -> Tensor:
+    """1 where a condition holds, else 0, as float32 on the device."""
+    return torch.from_numpy(condition.astype(np.float32)).to(device)

@@ -18,7 +18,7 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.label_sets import SIDE
 from dissectreport.stats.overlaps import Overlaps
-from dissectreport.worker.whole_counts import precise, whole
+from dissectreport.worker.whole_counts import histogram, precise, whole
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,25 @@ class Masks:
         width = max(1, int(holds.sum(1).max(initial=0)))
         return np.asarray(np.flip(np.sort(held, axis=1), 1)[:, :width], np.int64)
 
-    def by_cell(self, cell: Tensor) -> Ints:
-        """(label sets, cells) pixels of each label set in the cells (pixels,) of the image."""
-        return np.asarray(self._by_set(cell[None], SIDE * SIDE).cpu().numpy(), np.int64)
+    @property
+    def lines(self) -> Ints:
+        """(grid,) the line of cells of the image in which each row, and each column, of the grid lies."""
+        grid = round(self.label_sets.shape[1] ** 0.5)
+        return np.arange(grid) * SIDE // grid
+
+    @cached_property
+    def by_cell(self) -> Ints:
+        """(label sets, cells) pixels of each label set in each cell of the image."""
+        cell = torch.from_numpy((self.lines[:, None] * SIDE + self.lines).reshape(1, -1))
+        by_set = self._by_set(cell.to(self.label_sets.device), SIDE * SIDE)
+        return np.asarray(by_set.cpu().numpy(), np.int64)
 
     def _by(self, cell: Tensor, cells: int) -> Ints:
         return whole(precise(self.holds) @ precise(self._by_set(cell, cells)))
 
     def _by_set(self, cell: Tensor, cells: int) -> Tensor:
         pixel_keys = self.label_sets.long() * cells + cell
-        return torch.bincount(pixel_keys.flatten(), minlength=self.sets * cells).reshape(self.sets, cells)
+        return histogram(pixel_keys.flatten(), self.sets * cells).reshape(self.sets, cells)
 
 
 def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:

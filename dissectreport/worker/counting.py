@@ -1,13 +1,15 @@
 """Counting activations against concept masks: the arithmetic of one shard.
 
-Activations are upsampled to the grid in even cells of the pilot's range, and a table turns a cell into a bin. One unit
-is counted at a time over all images of the shard, which keeps everything in cache: on one core some 4 ns a unit and
-pixel, chance included.
+Activations are upsampled to the grid in even cells of the pilot's range, and a table turns a cell into a bin. Some
+units are counted at a time over all images of the shard. On a processor these are so few that everything stays in
+cache: on one core some 4 ns a unit and pixel, chance included. On an accelerator they are as many as its memory holds,
+so that it is asked for less than two operations an image.
 """
 
 from __future__ import annotations
 
 from math import inf
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,12 +28,20 @@ from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds
 from dissectreport.worker.binning import ComparedBinning, TabledBinning, binning_of
 from dissectreport.worker.concept_masks import Masks, exact, holding
 from dissectreport.worker.unit_counter import UnitCounter, WantedCounts
-from dissectreport.worker.whole_counts import counted, pixel_keys, precise, whole
+from dissectreport.worker.whole_counts import counted, histogram, is_processor, pixel_keys, precise, whole, wholes
+
+T = TypeVar("T")
 
 DIRECT = 1 << 18
 """Most counters that are kept for cells themselves: 2 MB, which stays in a core's cache."""
 CHUNK = 1 << 21
 """Activations that are laid out at a time: 8 MB of float32, which stays in the last-level cache."""
+COUNTED = 1 << 18
+"""Pixels that are counted at a time."""
+ON_ACCELERATOR = 1 << 27
+"""Both of these numbers where the networks run on an accelerator."""
+COUNTERS = 1 << 28
+"""Most counters of the units that are counted together: so many have keys of 32 bits."""
 
 
 def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge) -> Joint:
@@ -50,8 +60,8 @@ def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge
         by_key = torch.zeros(masks.sets * steps, dtype=torch.int64, device=maps.device)
         parts = binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge, images)
         for upsampled, base in zip(parts, bases, strict=True):
-            keys = upsampled.add_(base) if direct else binning.bin(unit, upsampled, base).add_(base)
-            by_key += torch.bincount(keys, minlength=len(by_key))
+            keys = upsampled.add_(base) if direct else binning.bin([unit], upsampled[None], base)[0].add_(base)
+            by_key += histogram(keys, len(by_key))
         by_set = by_key.reshape(masks.sets, steps)
         by_set = binning.folded(unit, by_set) if isinstance(binning, TabledBinning) and direct else by_set
         counts.append(holds @ by_set.to(holds.dtype))
@@ -74,13 +84,13 @@ def categories(
     binning = binning_of(thresholds, maps.device)
     images, pixels = len(maps), grid * grid
     holds = torch.from_numpy(holding(labels, category)).to(maps.device)
-    base = torch.arange(images, device=maps.device).repeat_interleave(pixels) * binning.bins
+    base = torch.arange(images, device=maps.device, dtype=torch.int32).repeat_interleave(pixels) * binning.bins
     counts = []
     for unit in range(maps.shape[1]):
         upsampled = next(binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge))
-        by_image = counted(base, binning.bin(unit, upsampled, base), images * binning.bins)
+        by_image = counted(base, binning.bin([unit], upsampled[None], base), images * binning.bins)
         counts.append(precise(holds) @ precise(by_image.reshape(images, binning.bins)))
-    named = torch.bincount(labels.flatten(), minlength=len(category))
+    named = histogram(labels.flatten(), len(category))
     return Categories(whole(torch.stack(counts)), holds.sum(1).cpu().numpy(), named.cpu().numpy())
 
 
@@ -91,7 +101,7 @@ def ends(maps: Tensor, masks: Masks, thresholds: ExactThresholds, grid: int, edg
     low, high = [], []
     for unit in range(maps.shape[1]):
         upsampled = next(binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge))
-        keys = base + binning.bin(unit, upsampled, base)
+        keys = base + binning.bin([unit], upsampled[None], base)[0]
         low.append(_by_concept(masks, keys, upsampled, "amin", inf, binning.bins))
         high.append(_by_concept(masks, keys, upsampled, "amax", -inf, binning.bins))
     return Ends(masks.concepts, torch.stack(low).cpu().numpy(), torch.stack(high).cpu().numpy())
@@ -147,13 +157,14 @@ def _count(
     maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge: Edge, wanted: WantedCounts
 ) -> UnitCounter:
     binning = binning_of(thresholds, maps.device)
-    counter = UnitCounter(masks, binning, thresholds.chance_columns, wanted, maps.device)
-    units = maps.shape[1]
-    step = max(1, CHUNK // (len(maps) * grid * grid))
-    for start in range(0, units, step):
-        numbers = list(range(start, min(units, start + step)))
-        for unit, upsampled in zip(numbers, binning.upsampled(maps[:, numbers], numbers, grid, edge), strict=True):
-            counter.add(unit, upsampled)
+    pixels = len(maps) * grid * grid
+    laid_out, together = (max(1, most // pixels) for most in at_a_time(maps.device))
+    together = max(1, min(together, COUNTERS // (masks.sets * binning.bins)))
+    counter = UnitCounter(masks, binning, thresholds.chance_columns, wanted, maps.device, together)
+    for numbers in in_parts(list(range(maps.shape[1])), laid_out):
+        upsampled = list(binning.upsampled(maps[:, numbers], numbers, grid, edge))
+        for units, part in zip(in_parts(numbers, together), in_parts(upsampled, together), strict=True):
+            counter.add(units, torch.stack(part) if part[1:] else part[0][None])
     return counter
 
 
@@ -163,5 +174,19 @@ def cross(maps: Tensor, thresholds: AnyThresholds) -> Cross:
     low = torch.from_numpy(thresholds.low).to(flat.device)[:, None]
     step = torch.from_numpy(thresholds.span / CROSS_LEVELS).to(flat.device)[:, None]
     threshold = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
-    positive = (flat > 0).sum(1)
-    return Cross(whole(threshold.sum(1)), whole(threshold @ threshold.T), whole(positive), flat.shape[1])
+    sums, products, positive = wholes([threshold.sum(1), threshold @ threshold.T, (flat > 0).sum(1)])
+    return Cross(sums, products, positive, flat.shape[1])
+
+
+def at_a_time(device: torch.device) -> tuple[int, int]:
+    """How many activations are laid out, and how many of them are counted, at a time."""
+    return (CHUNK, COUNTED) if is_processor(device) else (ON_ACCELERATOR, ON_ACCELERATOR)
+
+
+def in_parts(items: list[T], size: int) -> list[list[T]]:
+    """Consecutive items, so many together.
+
+    >>> in_parts([1, 2, 3], 2)
+    [[1, 2], [3]]
+    """
+    return [items[start : start + size] for start in range(0, len(items), size)]

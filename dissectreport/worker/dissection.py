@@ -66,7 +66,7 @@ def make_counts(
             counts[reading.key] = {
                 "joint": joint,
                 "chance": chance,
-                "neighbours": neighbours,
+                "neighbours": neighbours.beginning(shard.first),
                 "label_sets": label_sets,
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),

@@ -129,15 +129,13 @@ class Horizon:
 
 def neighbours_of(on: Masks, masks: Masks) -> Neighbours:
     """The counts of neighbours of a shard."""
-    areas, mask_areas = on.sum(3), masks.sum(2)
+    areas, shown = on.sum(3), masks.sum(2)
     units, concepts, thresholds = on.shape[1], masks.shape[1], on.shape[2]
-    overlap, gap = np.zeros((2, units, concepts, thresholds), np.int64)
+    overlap = np.zeros((units, concepts, thresholds), np.int64)
     for unit in range(units):
         order = np.argsort(areas[:, unit].sum(1), kind="stable")
         neighbour = np.empty_like(order)
         neighbour[order[::2]], neighbour[order[1::2]] = order[1::2], order[::2]
         overlap[unit] = np.einsum("ntp,ncp->ct", on[:, unit].astype(np.int64), masks[neighbour].astype(np.int64))
-        gap[unit] = (mask_areas - mask_areas[neighbour]).T @ areas[:, unit]
-    own = np.einsum("nut,nc->uct", areas, mask_areas)
-    crossed = np.einsum("ut,c->uct", areas.sum(0), mask_areas.sum(0)) - own
-    return Neighbours(np.arange(1, concepts + 1), overlap, gap, crossed)
+    samples, numbers = np.arange(len(on)), np.arange(1, concepts + 1)
+    return Neighbours(samples, np.zeros_like(samples), numbers, overlap, np.moveaxis(areas, 0, 1), shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,12 @@ class Jackknife:
     def at(self, rows: Ints, columns: Ints) -> Jackknife:
         """Those of some rows and columns, which broadcast."""
         return Jackknife(self.value[rows, columns], self.without[:, rows, columns], self.sizes)
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Jackknife]) -> Jackknife:
+        """The estimates of consecutive blocks along the first axis of the values."""
+        value, without = (np.concatenate([getattr(b, n) for b in blocks], a) for n, a in (("value", 0), ("without", 1)))
+        return cls(value, without, blocks[0].sizes)
 
     def error(self) -> Floats:
         """(...) standard error; NaN with fewer than two groups."""

@@ -20,10 +20,10 @@ from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.run.shards import MOST_GROUPS
 from dissectreport.stats.base import Floats, Ints, spread, union
 from dissectreport.stats.chance import Chance
-from dissectreport.stats.iou import against_chance, intersection_over_union
+from dissectreport.stats.iou import against_chance, corrected_in_place, intersection_over_union
 
 REPLICATES = 100
-AT_ONCE = 1 << 30
+AT_ONCE = 1 << 29
 """Bytes of counts by group that are judged at a time."""
 COPIES = 8
 """Copies of the counts by group in memory during the analysis: as counts, as sums, and in halves."""
@@ -175,10 +175,6 @@ class Scores:
         def joined(of: Callable[[Scores], NDArray[Any]], axis: int = 0) -> NDArray[Any]:
             return np.concatenate([of(part) for part in parts], axis)
 
-        def jackknife(of: Callable[[Scores], Jackknife]) -> Jackknife:
-            value, without = joined(lambda part: of(part).value), joined(lambda part: of(part).without, 1)
-            return Jackknife(value, without, of(first).sizes)
-
         bands = [part.band for part in parts if part.band is not None]
         lows, highs = [low for low, _ in bands], [high for _, high in bands]
         return cls(
@@ -186,9 +182,9 @@ class Scores:
             tested=first.tested,
             threshold=joined(lambda part: part.threshold),
             chosen=joined(lambda part: part.chosen),
-            iou=jackknife(lambda part: part.iou),
-            chance_level=jackknife(lambda part: part.chance_level),
-            corrected_iou=jackknife(lambda part: part.corrected_iou),
+            iou=Jackknife.joined([part.iou for part in parts]),
+            chance_level=Jackknife.joined([part.chance_level for part in parts]),
+            corrected_iou=Jackknife.joined([part.corrected_iou for part in parts]),
             unseen=joined(lambda part: part.unseen),
             expected=joined(lambda part: part.expected),
             on_fraction=joined(lambda part: part.on_fraction),
@@ -247,12 +243,16 @@ def _tested(selection: Groups, held_out: Groups) -> NDArray[np.bool_]:
     return np.asarray((selection.images.sum(0) >= FEWEST_IMAGES) & (held_out.images.sum(0) >= FEWEST_IMAGES))
 
 
-def _corrected_iou_of(half: Groups, weight: NDArray[np.floating]) -> Floats:
-    """(units, c, t) chance-corrected IoU of weighted groups."""
+def _corrected_iou_of(half: Groups, weight: NDArray[np.floating], threshold: Ints | None = None) -> Floats:
+    """(units, c, t) chance-corrected IoU of weighted groups, or (units, c, 1) that at one threshold of each pair."""
     observed, expected, on, present = (
         np.tensordot(weight, value, 1) for value in (half.observed, half.expected, half.on, half.present)
     )
-    return against_chance(observed, expected, on[:, None], present[None, :, None])[2]
+    on = on[:, None]
+    if threshold is not None:
+        observed, expected = (np.take_along_axis(value, threshold, 2) for value in (observed, expected))
+        on = np.take_along_axis(on, threshold, 2)
+    return corrected_in_place(observed, expected, on + present[None, :, None])
 
 
 def _at_threshold(half: Groups, name: str, threshold: Ints) -> Floats:
@@ -311,8 +311,8 @@ def _bootstrap(
         best = _corrected_iou_of(selection, _resampled(random, len(selection.numbers)))
         threshold = best.argmax(-1)[..., None]
         chosen[replicate][:, tested] = np.take_along_axis(best, threshold, -1)[..., 0]
-        rival = _corrected_iou_of(held_out, _resampled(random, len(held_out.numbers)))
-        scored[replicate][:, tested] = np.take_along_axis(rival, threshold, -1)[..., 0]
+        weight = _resampled(random, len(held_out.numbers))
+        scored[replicate][:, tested] = _corrected_iou_of(held_out, weight, threshold)[..., 0]
     return chosen, scored
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +12,38 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES
 from dissectreport.analysis.dissection.concepts import images_of, seen_by_half
 from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups, Scores, blocks, score
+from dissectreport.records.reader import EVERYTHING, Portion
 from dissectreport.stats.base import Ints, union
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.cross import Cross
-from dissectreport.stats.joint import Joint
+from dissectreport.stats.joint import JointTotals
 from dissectreport.stats.label_sets import LabelSets
 from dissectreport.stats.neighbours import Neighbours
 from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import AnyThresholds
 from dissectreport.vocabulary import Vocabulary
 
-Chances = Callable[[], Iterable[tuple[int, Chance]]]
-"""Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
+ONE_UNIT = Portion(slice(0, 1))
+"""For what is the same for all units: the first alone is read."""
+UNITS_AT_ONCE = 64
+"""Units whose counts are read at a time, where the memory that they take does not say how many."""
+
+
+class Chances(Protocol):
+    """The counts of the shards of a layer, or of a control."""
+
+    def __call__(self, portion: Portion = EVERYTHING) -> Iterable[tuple[int, Chance]]:
+        """Each shard's group and counts, in order of shards; they are read again at every call."""
+
 
 PAIRS = 12
 CURVES = 6
 """Concepts of a unit in the table of pairs, and in the chart of curves."""
+
+
+def no_shards(portion: Portion) -> Iterable[Any]:
+    """Nothing was counted."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -38,10 +55,12 @@ class Counted:
     """Units, height, width."""
     thresholds: AnyThresholds
     chances: Chances
-    joint: Joint
+    totals: JointTotals
     """Over all samples."""
-    held_out: Joint
+    held_out: JointTotals
     """Over the held-out half."""
+    bins_of: Callable[[Ints], Ints]
+    """From one concept number for each unit the (units, bins) pixels of the held-out half that show the concept."""
     cross: Cross
     peaks: Peaks
     random_directions: tuple[Chances, ...]
@@ -49,14 +68,14 @@ class Counted:
     untrained: Chances
     pixels: int
     """Pixels of the grid on which chance was counted."""
-    neighbours: Callable[[], Iterable[Neighbours]] = tuple
+    neighbours: Callable[[Portion], Iterable[Neighbours]] = no_shards
     """Calls give each shard's counts of neighbours, in order of shards."""
-    label_sets: Callable[[], Iterable[tuple[int, LabelSets]]] = tuple
+    label_sets: Callable[[Portion], Iterable[tuple[int, LabelSets]]] = no_shards
     """Calls give each shard's (group, counts by label set), in order of shards."""
 
-    def counted_shards(self) -> Iterator[tuple[int, Chance, Neighbours]]:
+    def counted_shards(self, portion: Portion) -> Iterator[tuple[int, Chance, Neighbours]]:
         """The groups and counts of the shards of which neighbours were counted."""
-        for (group, chance), neighbours in zip(self.chances(), self.neighbours(), strict=False):
+        for (group, chance), neighbours in zip(self.chances(portion), self.neighbours(portion), strict=False):
             yield group, chance, neighbours
 
 
@@ -68,18 +87,21 @@ def scored(
     wanted: Sequence[int] = (),
     replicates: int = REPLICATES,
 ) -> Scores:
-    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts again.
+    """The scores of a layer's units, in blocks that fit into memory; every block reads the counts of its units.
 
     Where it takes several blocks, only concepts that matter are scored, and those `wanted`: of a thousand that occur
     in some image or other, a tenth can be tested.
     """
     units, thresholds = counted.shape[0], len(counted.thresholds.chance_columns)
-    parts, among = blocks(units, len(counted.joint.concepts), thresholds), None
+    parts, among = blocks(units, len(counted.totals.concepts), thresholds), None
     if len(parts) > 1:
-        among = mattering(chances(), vocabulary, wanted)
+        among = mattering(chances(ONE_UNIT), vocabulary, wanted)
         parts = blocks(units, len(among), thresholds)
     return Scores.together(
-        [score(Groups.of(chances(), part, shifted, among), counted.pixels, replicates) for part in parts]
+        [
+            score(Groups.of(chances(Portion(part)), shifted=shifted, among=among), counted.pixels, replicates)
+            for part in parts
+        ]
     )
 
 

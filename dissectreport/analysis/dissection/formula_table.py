@@ -16,14 +16,16 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS, LEAST_CORRECTED
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ONE_UNIT, Words
 from dissectreport.analysis.dissection.formulas import Bools, Choice, Formula, LabelSetTable, corrected, search
 from dissectreport.analysis.results.formulas import COLUMNS, FormulaCounts
+from dissectreport.records.reader import Portion
+from dissectreport.run.shards import HELD_OUT, SELECTION
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.label_sets import ON_FRACTIONS, LabelSets, cell_weights, different, filled, moved
+from dissectreport.stats.label_sets import ON_FRACTIONS, SIDE, LabelSets, cell_weights, different, filled, moved
 from dissectreport.stats.thresholds import CHANCE_ON_FRACTIONS, Thresholds, nearest
 
-SetShards = Callable[[], Iterable[tuple[int, LabelSets]]]
+SetShards = Callable[[Portion], Iterable[tuple[int, LabelSets]]]
 """Calls give each shard's (group, counts), in order of shards; counts are read again at every call."""
 MOST_CONCEPTS = 48
 """Concepts that the formulas of a layer are made of, at most."""
@@ -43,11 +45,11 @@ def formula_table(
     shards: SetShards, scores: Scores, verdict: UnitLabels, words: Words, thresholds: Thresholds
 ) -> FormulaTable | None:
     """The formulas of all units of a layer; None where label sets were not counted, or nothing could be tested."""
-    if not (verdict.column >= 0).any() or next(iter(shards()), None) is None:
+    if not (verdict.column >= 0).any() or next(iter(shards(ONE_UNIT)), None) is None:
         return None
     atoms = atoms_of(scores)
-    source = _Source.of(shards, scores.concepts[atoms])
-    measured, shifted = source.choices("on"), source.choices("shifted")
+    source = _Source.of(shards, len(verdict.column), scores.concepts[atoms])
+    measured, shifted = source.choices()
     found = source.scored([(one.formula, one.column) for one in measured], "on")
     label = scores.corrected_iou
     rows = np.arange(len(measured))
@@ -134,6 +136,7 @@ class _Source:
     """The counts by label set of a layer, and the label sets of all its shards."""
 
     shards: SetShards
+    units: int
     among: Ints
     """(c,) numbers of the concepts that formulas are made of."""
     sets: Ints
@@ -142,13 +145,13 @@ class _Source:
     """Those of the cells of the image; see `cell_weights`."""
 
     @classmethod
-    def of(cls, shards: SetShards, among: Ints) -> _Source:
+    def of(cls, shards: SetShards, units: int, among: Ints) -> _Source:
         """The source of a layer's shards."""
-        parts = [np.unique(reduced(counts.sets, among), axis=0) for _, counts in shards()]
+        every = [counts for _, counts in shards(ONE_UNIT)]
+        parts = [np.unique(reduced(counts.sets, among), axis=0) for counts in every]
         width = max(part.shape[1] for part in parts)
         sets = different(np.concatenate([filled(part, width) for part in parts]))[0]
-        first = next(iter(shards()))[1]
-        return cls(shards, among, sets, cell_weights(first.cells.sum(0) // max(first.samples, 1)))
+        return cls(shards, units, among, sets, cell_weights(every[0].cells.sum(0) // max(every[0].samples, 1)))
 
     @property
     def holds(self) -> Bools:
@@ -160,39 +163,43 @@ class _Source:
         rows = filled(reduced(counts.sets, self.among), self.sets.shape[1])
         return different(np.concatenate([self.sets, rows]))[1][len(self.sets) :]
 
-    def choices(self, name: str) -> list[Choice]:
-        """Every unit's choice on the selection half, from the counts `on`, or from `shifted` ones."""
-        first = next(iter(self.shards()))[1]
-        units, thresholds = first.on.shape[0], first.on.shape[2]
-        size = max(1, AT_ONCE // (8 * thresholds * (len(self.sets) + first.cells.shape[1])))
-        chosen: list[Choice] = []
-        for start in range(0, units, size):
-            chosen += self._block(name, slice(start, start + size))
-        return chosen
+    def choices(self) -> tuple[list[Choice], list[Choice]]:
+        """Every unit's choice on the selection half, from its own counts, and from those with shifted masks."""
+        size = max(1, AT_ONCE // (8 * len(ON_FRACTIONS) * (2 * len(self.sets) + SIDE * SIDE)))
+        own: list[Choice] = []
+        shifted: list[Choice] = []
+        for start in range(0, self.units, size):
+            table, *counts = self._block(slice(start, start + size))
+            for on, on_shifted, layout in zip(*counts, strict=True):
+                own.append(search(table, on, layout))
+                shifted.append(search(table, on_shifted, layout))
+        return own, shifted
 
-    def _block(self, name: str, units: slice) -> list[Choice]:
-        sums: list[Any] = [0, 0, 0, 0]
-        for group, counts in self.shards():
-            if group % 2 == 0 and counts.samples > 1:
-                at, many = self.positions(counts), len(self.sets)
+    def _block(self, units: slice) -> tuple[LabelSetTable, Ints, Ints, Ints]:
+        """The label sets of the selection half, and the pixels of some units: by label set (own, shifted), by cell."""
+        sums: list[Any] = [0, 0, 0, 0, 0]
+        many = len(self.sets)
+        for group, counts in self.shards(Portion(units, SELECTION)):
+            if group % 2 == SELECTION and counts.samples > 1:
+                at = self.positions(counts)
                 parts = (
-                    moved(getattr(counts, name)[units], at, many, 1),
-                    counts.layout[units],
+                    moved(counts.on, at, many, 1),
+                    moved(counts.shifted, at, many, 1),
+                    counts.layout,
                     moved(counts.cells, at, many, 0),
                     counts.samples,
                 )
                 sums = [known + part for known, part in zip(sums, parts, strict=True)]
-        on, layout, cells, samples = sums
-        table = LabelSetTable(self.holds, cells, samples)
-        return [search(table, *one) for one in zip(on, layout, strict=True)]
+        on, shifted, layout, cells, samples = sums
+        return LabelSetTable(self.holds, cells, samples), on, shifted, layout
 
     def scored(self, formulas: Sequence[tuple[Formula, int]], name: str) -> _Found:
         """The scores of each unit's formula, at the column of its threshold, on the held-out half."""
         masks = np.array([formula.of(self.holds) for formula, _ in formulas], np.int64)
         columns = np.array([column for _, column in formulas])[:, None, None]
         groups: dict[int, list[Any]] = {}
-        for group, counts in self.shards():
-            if group % 2 and counts.samples > 1:
+        for group, counts in self.shards(Portion(half=HELD_OUT)):
+            if group % 2 == HELD_OUT and counts.samples > 1:
                 parts = self._sums(counts, masks, columns, name)
                 groups[group] = [known + part for known, part in zip(groups.get(group, [0] * 4), parts, strict=True)]
         by_group = [np.stack([groups[group][i] for group in sorted(groups)]) for i in range(4)]

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from dissectreport.stats.label_sets import cell_weights
 PENALTY = 0.01
 """The chance-corrected IoU that each concept after the first has to add on the selection images."""
 AT_A_TIME = 64
-"""Formulas of two concepts that are continued at a time."""
+"""Formulas of two concepts that are compared at a time: of equally good ones the first in this order is chosen."""
 
 Bools = NDArray[np.bool_]
 
@@ -104,9 +105,13 @@ class LabelSetTable:
         return np.asarray(self.cells.sum(1), np.float64)
 
     @cached_property
-    def wide(self) -> Floats:
-        """(c, s) of 0 and 1, which label sets hold each concept."""
-        return self.holds.astype(np.float64)
+    def groups(self) -> ConceptGroups:
+        """The groups of up to three concepts that some label set holds."""
+        return ConceptGroups.of(self.holds, 3)
+
+    @cached_property
+    def _pairs(self) -> ConceptGroups:
+        return ConceptGroups.of(self.holds, 2)
 
     @cached_property
     def short(self) -> tuple[Formula, ...]:
@@ -120,7 +125,8 @@ class LabelSetTable:
 
     def _candidates(self) -> Iterator[Formula]:
         count = len(self.holds)
-        meets = self.wide @ self.wide.T > 0
+        wide = self.holds.astype(np.float64)
+        meets = wide @ wide.T > 0
         yield from (Formula(i) for i in range(count))
         yield from (Formula(i, ((Join.OR, j),)) for i in range(count) for j in range(i + 1, count))
         yield from (Formula(i, ((Join.AND, j),)) for i in range(count) for j in range(i + 1, count) if meets[i, j])
@@ -142,28 +148,46 @@ class LabelSetTable:
         return self.sums(self.present[:, None])[:, 0]
 
     @cached_property
-    def _signs(self) -> tuple[Ints, Ints, Ints]:
-        """(formulas,) both concepts, and (formulas, 3) how often their own pixels and the shared ones count."""
+    def signs(self) -> tuple[Ints, Ints, Ints]:
+        """(formulas,) both concepts, and (3, formulas) how often their own pixels and the shared ones count."""
         lasts = [formula.rest[-1] if formula.rest else (Join.AND, formula.first) for formula in self.short]
         counted = {Join.OR: (1, 1, -1), Join.AND: (0, 0, 1), Join.NOT: (1, 0, -1)}
         first, second = (np.array(column) for column in ([f.first for f in self.short], [c for _, c in lasts]))
-        return first, second, np.array([counted[join] for join, _ in lasts])
+        return first, second, np.array([counted[join] for join, _ in lasts]).T
 
     def sums(self, values: Floats) -> Floats:
         """(formulas, k) sums over the label sets for which each short formula holds, of (s, k) whole numbers."""
-        first, second, signs = self._signs
-        columns = []
-        for column in values.T:
-            there = column != 0
-            wide = self.wide[:, there]
-            shared = (wide * column[there]) @ wide.T
-            own = np.diag(shared)
-            columns.append((np.stack([own[first], own[second], shared[first, second]], 1) * signs).sum(1))
-        return np.stack(columns, 1)
+        first, second, signs = self.signs
+        sums, of = self._pairs.sums(values), self._pairs.number
+        parts = (of(first, first, first), of(second, second, second), of(first, second, second))
+        return np.asarray(sum(sign[:, None] * sums[part] for sign, part in zip(signs, parts, strict=True)))
 
-    def masks(self, rows: Ints) -> Floats:
-        """(rows, s) of 0 and 1, for which label sets some short formulas hold."""
-        return np.array([self.short[row].of(self.holds) for row in rows], np.float64)
+    @cached_property
+    def continued(self) -> tuple[Ints, Ints, Ints]:
+        """(formulas, c) for every concept the groups whose pixels short formulas share with it; see `signs`."""
+        first, second, _ = self.signs
+        other, of = np.arange(len(self.holds)), self.groups.number
+        first, second = first[:, None], second[:, None]
+        return of(first, other, other), of(second, other, other), of(first, second, other)
+
+    def shared(self, sums: Floats, at: tuple[Ints, ...] = ()) -> Floats:
+        """Pixels that short formulas share with one more concept, from the sums of groups.
+
+        (formulas, c), or those of some formulas and concepts.
+        """
+        signs = self.signs[2][..., None] if not at else self.signs[2][:, at[0]]
+        groups = self.continued if not at else tuple(group[at] for group in self.continued)
+        return np.asarray(sum(sign * sums[group] for sign, group in zip(signs, groups, strict=True)))
+
+    @cached_property
+    def concept_areas(self) -> Floats:
+        """(c,) pixels of each concept."""
+        return np.asarray(self.holds @ self.present)
+
+    @cached_property
+    def shared_areas(self) -> Floats:
+        """(formulas, c) pixels that each short formula shares with each concept."""
+        return self.shared(self.groups.sums(self.present[:, None])[:, 0])
 
     @cached_property
     def weighted(self) -> tuple[Floats, int]:
@@ -201,6 +225,52 @@ def corrected(
     return against_chance(on, expected, total, present)
 
 
+@dataclass(frozen=True)
+class ConceptGroups:
+    """The groups of a few concepts that label sets hold, and the label sets that hold each of them."""
+
+    numbers: Ints
+    """(c, c, c) number of the group of three concepts, which may be equal; of those that never meet, the last one."""
+    sets: Ints
+    """(n,) label sets, those of the first group first."""
+    starts: Ints
+    """(groups,) where the label sets of each group begin."""
+
+    @classmethod
+    def of(cls, holds: Bools, most: int) -> ConceptGroups:
+        """The groups of up to `most` concepts, two or three, from (c, s) which label sets hold each concept."""
+        count = len(holds)
+        found = [
+            (code, row)
+            for row, concepts in enumerate(np.flatnonzero(column).tolist() for column in holds.T)
+            for size in range(1, most + 1)
+            for code in (_code(group, count) for group in combinations(concepts, size))
+        ]
+        codes, sets = np.array(sorted(found), np.int64).reshape(-1, 2).T
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        numbers = np.full(count**3, len(starts), np.int64)
+        numbers[codes[starts]] = np.arange(len(starts))
+        return cls(numbers.reshape(count, count, count), sets, starts)
+
+    def number(self, first: Ints, second: Ints, third: Ints) -> Ints:
+        """The numbers of the groups of these concepts, which broadcast."""
+        low, middle, high = np.sort(np.stack(np.broadcast_arrays(first, second, third)), axis=0)
+        return np.asarray(self.numbers[low, np.where(low == middle, high, middle), high])
+
+    def sums(self, values: Floats) -> Floats:
+        """(groups + 1, k) sums of (s, k) values over the label sets that hold each group; 0 for no label set."""
+        sums = np.zeros((len(self.starts) + 1, values.shape[1]))
+        if len(self.starts):
+            sums[:-1] = np.add.reduceat(values[self.sets], self.starts, axis=0)
+        return sums
+
+
+def _code(group: tuple[int, ...], count: int) -> int:
+    """The position of a group of rising concepts among all groups of three: of fewer, the last is repeated."""
+    first, second, third = (*group, group[-1], group[-1])[:3]
+    return (first * count + second) * count + third
+
+
 def search(table: LabelSetTable, on: Ints, layout: Ints) -> Choice:
     """The best formula of one unit, of one to three concepts, from (s, thresholds) and (cells, thresholds) pixels."""
     pixels, everywhere = on.astype(np.float64), layout.astype(np.float64)
@@ -225,12 +295,6 @@ def _largest(values: Floats) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def _in_order(rows: Ints, bounds: Floats) -> Iterator[Ints]:
-    """The rows by falling bound, some at a time."""
-    order = rows[np.argsort(-bounds, kind="stable")]
-    yield from (order[start : start + AT_A_TIME] for start in range(0, len(order), AT_A_TIME))
-
-
 @dataclass(frozen=True)
 class _Unit:
     """One unit at one threshold."""
@@ -249,17 +313,39 @@ class _Unit:
 
     def longer(self, least: float) -> Formula | None:
         """The formula of three concepts with the largest score above `least`, or None."""
-        best, formula = least, None
-        pairs, bounds = np.flatnonzero(self.table.lengths == 2), self._bounds()
-        for rows in _in_order(pairs, bounds[pairs]):
-            if bounds[rows[0]] <= best:
-                break
-            scores = self._continued(rows, best)
-            join, row, concept = np.unravel_index(int(scores.argmax()), scores.shape)
-            if scores[join, row, concept] > best:
-                best = float(scores[join, row, concept])
-                formula = self.table.short[rows[row]].joined(list(Join)[join], int(concept))
-        return formula
+        table = self.table
+        sums, crossed = (table.groups.sums(values[:, None])[:, 0] for values in (self.on, self.crossed))
+        singles = table.groups.number(*[np.arange(len(table.holds))] * 3)
+        shared = table.shared(sums)
+        on = self._by_join(self.inside[:, None], sums[singles], shared)
+        areas = self._by_join(table.areas[:, None], table.concept_areas, table.shared_areas)
+        on[:, table.lengths == 1] = 0
+        join, row, concept = np.nonzero(intersection_over_union(on, self.total, areas) > least)
+        if not len(row):
+            return None
+        shared_crossed = table.shared(crossed, (row, concept))
+        own, new = self.inside_crossed[row], crossed[singles[concept]]
+        by_join = np.stack([own + new - shared_crossed, shared_crossed, own - shared_crossed])
+        there = join, row, concept
+        scores = table.score(on[there], by_join[join, np.arange(len(row))], self.total, areas[there])
+        best = scores.max()
+        if best <= least:
+            return None
+        equal = np.flatnonzero(scores == best)
+        first = equal[self._first(join[equal], row[equal], concept[equal])]
+        return table.short[row[first]].joined(list(Join)[join[first]], int(concept[first]))
+
+    @staticmethod
+    def _by_join(own: Floats, other: Floats, shared: Floats) -> Floats:
+        """(joins, ...) pixels of short formulas with one more concept, in the order of `Join`."""
+        return np.stack([own + other - shared, shared, own - shared])
+
+    def _first(self, join: Ints, row: Ints, concept: Ints) -> int:
+        """Which of equally good formulas is first: in order of bounds, some at a time, then of joins and concepts."""
+        pairs = np.flatnonzero(self.table.lengths == 2)
+        rank = np.zeros(len(self.table.short), np.int64)
+        rank[pairs[np.argsort(-self._bounds()[pairs], kind="stable")]] = np.arange(len(pairs))
+        return int(np.lexsort((concept, rank[row], join, rank[row] // AT_A_TIME))[0])
 
     def _bounds(self) -> Floats:
         """(formulas,) no formula that continues a short one can have a larger score.
@@ -268,7 +354,8 @@ class _Unit:
         join an overlap that is too large, and areas and overlaps by chance that are too small, give a bound.
         """
         table = self.table
-        on, crossed, area = (table.wide @ values for values in (self.on, self.crossed, table.present))
+        wide = table.holds.astype(np.float64)
+        on, crossed, area = (wide @ values for values in (self.on, self.crossed, table.present))
         own, own_crossed, own_area = self.inside[:, None], self.inside_crossed[:, None], table.areas[:, None]
         either = np.minimum(own + on, self.total)
         both = np.minimum(own, on)
@@ -280,20 +367,3 @@ class _Unit:
             table.score(own, np.maximum(own_crossed - crossed, 0), self.total, np.maximum(own_area - area, own)),
         )
         return np.asarray(np.max([bound.max(1, initial=0) for bound in bounds], axis=0))
-
-    def _continued(self, rows: Ints, least: float) -> Floats:
-        """(joins, rows, c) the scores of short formulas with one more concept, in the order of `Join`.
-
-        They are minus infinity where no IoU is above `least`.
-        """
-        table, masks = self.table, self.table.masks(rows)
-
-        def by_join(own: Floats, values: Floats) -> Floats:
-            shared = (masks * values) @ table.wide.T
-            return np.stack([own[:, None] + table.wide @ values - shared, shared, own[:, None] - shared])
-
-        on, areas = by_join(self.inside[rows], self.on), by_join(table.areas[rows], table.present)
-        iou = intersection_over_union(on, self.total, areas)
-        if iou.max() <= least:
-            return np.full(iou.shape, -np.inf)
-        return table.score(on, by_join(self.inside_crossed[rows], self.crossed), self.total, areas)

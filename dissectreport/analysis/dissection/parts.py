@@ -6,8 +6,8 @@ that the selection half chose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.corrected_rule import Scores
+from dissectreport.analysis.dissection.counted import UNITS_AT_ONCE, Counted
 from dissectreport.analysis.results.dissection import Kind
+from dissectreport.records.reader import Portion
+from dissectreport.run.shards import HELD_OUT
 from dissectreport.stats.base import Floats, Ints, spread
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import intersection_over_union
@@ -50,6 +53,11 @@ class Parts:
             "kind": kinds(position, between, within),
         }
 
+    @classmethod
+    def together(cls, blocks: Sequence[Parts]) -> Parts:
+        """The parts of consecutive blocks of units."""
+        return cls(*(Jackknife.joined([getattr(block, field.name) for block in blocks]) for field in fields(cls)))
+
 
 def no_figures(count: int) -> dict[str, NDArray[Any]]:
     """The figures where nothing was counted that they could come from."""
@@ -72,15 +80,29 @@ def _difference(more: Jackknife, less: Jackknife, rows: Ints, columns: Ints) -> 
     return Jackknife(value[rows, columns], without[:, rows, columns], more.sizes)
 
 
-def parts_of(shards: Iterable[tuple[int, Chance, Neighbours]], scores: Scores, pixels: int) -> Parts | None:
-    """The parts of every unit's IoU with every concept; None where no held-out group has two images.
+def parts_of_layer(counted: Counted, scores: Scores) -> Parts | None:
+    """The parts of every unit's IoU with every concept; None where no held-out group has two images."""
+    parts = []
+    for start in range(0, counted.shape[0], UNITS_AT_ONCE):
+        units = slice(start, start + UNITS_AT_ONCE)
+        shards = counted.counted_shards(Portion(units, HELD_OUT))
+        part = parts_of(shards, scores.concepts, scores.threshold[units], scores.iou.sizes, counted.pixels)
+        parts += [] if part is None else [part]
+    return Parts.together(parts) if parts else None
 
-    `shards` are (group, counts of chance, counts of neighbours); `pixels` is the number of pixels of the grid.
+
+def parts_of(
+    shards: Iterable[tuple[int, Chance, Neighbours]], concepts: Ints, threshold: Ints, sizes: Ints, pixels: int
+) -> Parts | None:
+    """The parts of the IoU of units with concepts at their thresholds (units, c); None where no group has two images.
+
+    `shards` are (group, counts of chance, counts of neighbours); `sizes` are the samples of each held-out group, and
+    `pixels` is the number of pixels of the grid.
     """
     groups: dict[int, dict[str, Floats]] = {}
     for group, chance, neighbours in shards:
-        if group % 2 and chance.samples > 1:
-            sums = _sums(chance, neighbours, scores)
+        if group % 2 == HELD_OUT and chance.samples > 1:
+            sums = _sums(chance, neighbours, concepts, threshold)
             known = groups.get(group, dict.fromkeys(sums, np.zeros(())))
             groups[group] = {name: known[name] + value for name, value in sums.items()}
     if not groups:
@@ -88,29 +110,29 @@ def parts_of(shards: Iterable[tuple[int, Chance, Neighbours]], scores: Scores, p
     by_group = {name: np.stack([groups[group][name] for group in sorted(groups)]) for name in NAMES}
     total = {name: value.sum(0) for name, value in by_group.items()}
     without = {name: total[name] - value for name, value in by_group.items()}
-    sizes = scores.iou.sizes
     pairs = zip(_ious(total, pixels), _ious(without, pixels), strict=True)
     return Parts(*(Jackknife(value, less, sizes) for value, less in pairs))
 
 
-def _sums(chance: Chance, neighbours: Neighbours, scores: Scores) -> dict[str, Floats]:
-    """A shard's sums (units, c) at the chosen thresholds, for the concepts of the scores."""
+def _sums(chance: Chance, neighbours: Neighbours, concepts: Ints, threshold: Ints) -> dict[str, Floats]:
+    """A shard's sums (units, c) at the chosen thresholds."""
 
     def at_threshold(counts: NDArray[Any]) -> Floats:
-        every = spread(counts.astype(np.float64), chance.concepts, scores.concepts, 1)
-        return np.take_along_axis(every, scores.threshold[..., None], 2)[..., 0]
+        every = spread(counts.astype(np.float64), chance.concepts, concepts, 1)
+        return np.take_along_axis(every, threshold[..., None], 2)[..., 0]
 
     observed = chance.observed_overlap()
-    present = spread(chance.present.astype(np.float64), chance.concepts, scores.concepts, 0)
+    gap, crossed = neighbours.products()
+    present = spread(chance.present.astype(np.float64), chance.concepts, concepts, 0)
     return {
         "observed": at_threshold(observed),
         "pairs": at_threshold(chance.crossed.sum(0) - observed),
         "position": at_threshold(chance.expected()),
         "overlap": at_threshold(neighbours.overlap),
-        "gap": at_threshold(neighbours.gap),
-        "crossed": at_threshold(neighbours.crossed),
-        "on": np.take_along_axis(chance.on.astype(np.float64), scores.threshold, 1),
-        "present": np.broadcast_to(present, scores.threshold.shape).copy(),
+        "gap": at_threshold(gap),
+        "crossed": at_threshold(crossed),
+        "on": np.take_along_axis(chance.on.astype(np.float64), threshold, 1),
+        "present": np.broadcast_to(present, threshold.shape).copy(),
     }
 
 

@@ -8,15 +8,15 @@ least 80% if it is as many errors above the cut-off as the test wants, and 0.84 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
+from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import logit
 from dissectreport.analysis.common.student import quantile
-from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
+from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, blocks, judge, score
 from dissectreport.analysis.dissection.counted import Words
 from dissectreport.analysis.results.spike_in import SpikeIn
 from dissectreport.stats.base import Floats, Ints, merge_all
@@ -44,13 +44,11 @@ def spike_in(
     counted = list(shards)
     if not counted:
         return None
-    every = merge_all(stat for _, stat in counted)
-    scores = score(
-        Groups.of((group, stat.over(every.concepts).as_chance()) for group, stat in counted), pixels, replicates=1
-    )
-    if not scores.tested.any() or scores.corrected_iou.freedom < 2:
+    every, concepts = merge_all(stat for _, stat in counted), tested(counted)
+    scores = _scores(counted, every, concepts, pixels)
+    if not len(concepts) or scores.corrected_iou.freedom < 2:
         return None
-    planted = _table(every, scores, Words(vocabulary, every.concepts, twins))
+    planted = _table(every, scores, Words(vocabulary, scores.concepts, twins))
     found = planted[planted["found"]]
     return SpikeIn(
         planted=planted,
@@ -59,6 +57,32 @@ def spike_in(
         intervals=len(planted),
         found=len(found),
         falsely=int((~found["right"]).sum()),
+    )
+
+
+def tested(shards: Sequence[tuple[int, Spikes]]) -> Ints:
+    """Numbers of the concepts that are in enough images of both halves."""
+    halves = [merged(stat for group, stat in shards if group % 2 == half and stat.samples > 1) for half in range(2)]
+    if None in halves:
+        return np.zeros(0, np.int64)
+    enough = [half.concepts[half.images >= FEWEST_IMAGES] for half in halves if half is not None]
+    return np.intersect1d(*enough)
+
+
+def merged(stats: Iterable[Spikes]) -> Spikes | None:
+    """The counts of all, or None."""
+    known = list(stats)
+    return merge_all(known) if known else None
+
+
+def _scores(shards: Sequence[tuple[int, Spikes]], every: Spikes, columns: Ints, pixels: int) -> Scores:
+    """The scores of all planted units with the concepts that can be labels, in blocks that fit into memory."""
+    chances = [(group, stat.over(every.concepts).as_chance()) for group, stat in shards]
+    return Scores.together(
+        [
+            score(Groups.of(chances, units, among=columns), pixels, replicates=1)
+            for units in blocks(every.on.size, len(columns), thresholds=1)
+        ]
     )
 
 
@@ -76,13 +100,15 @@ def truth(every: Spikes) -> tuple[Floats, Floats]:
 
 def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
     """One row a planted unit of a concept that is tested."""
-    concepts, shares = every.on.shape
-    unit = np.arange(concepts * shares)
-    column, share = unit // shares, unit % shares
-    iou, corrected = (values.reshape(-1) for values in truth(every))
+    shares = every.on.shape[1]
+    there = np.repeat(np.isin(every.concepts, scores.concepts[scores.tested]), shares)
+    unit = np.flatnonzero(there)
+    column, share = np.searchsorted(scores.concepts, every.concepts[unit // shares]), unit % shares
+    iou, corrected = (values.reshape(-1)[unit] for values in truth(every))
     verdict = judge(scores)
+    label = verdict.column[unit]
     (low, high), (corrected_low, corrected_high) = scores.intervals(unit, column)
-    same = [words.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(verdict.column, 0), strict=True)]
+    same = [words.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(label, 0), strict=True)]
     right = np.array(same) & (corrected > LEAST_CORRECTED_IOU)
     table = pd.DataFrame(
         {
@@ -97,15 +123,15 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
             "corrected_iou": scores.corrected_iou.value[unit, column],
             "corrected_iou_low": corrected_low,
             "corrected_iou_high": corrected_high,
-            "label": words.concept(verdict.column),
-            "q": verdict.q,
-            "found": verdict.interpretable,
+            "label": words.concept(label),
+            "q": verdict.q[unit],
+            "found": verdict.interpretable[unit],
             "right": right,
             "error": _error(scores, unit, column),
         }
     )
     covered = (table["iou_low"] <= table["iou_true"]) & (table["iou_true"] <= table["iou_high"])
-    known = scores.tested[column] & (table["planted_share"] < 1).to_numpy()
+    known = table["planted_share"] < 1
     kept: pd.DataFrame = table.assign(covered=covered).loc[known].reset_index(drop=True)
     return kept
 

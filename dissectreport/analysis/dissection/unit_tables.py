@@ -17,7 +17,7 @@ from dissectreport.analysis.results.dissection import Curves
 from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.cross import Cross
 from dissectreport.stats.iou import intersection_over_union, largest_iou, lift
-from dissectreport.stats.joint import Joint, above_edges
+from dissectreport.stats.joint import JointTotals, above_edges
 from dissectreport.stats.thresholds import AnyThresholds
 
 CORRELATED = 8
@@ -85,9 +85,7 @@ def unit_table(
     label_figures = figures(scores, rows, verdict.column, counted.thresholds, parts)
     second = figures(scores, rows, verdict.runner_up, counted.thresholds)
     numbers = [int(scores.concepts[c]) if c >= 0 else -1 for c in verdict.column]
-    share = {
-        int(n): p for n, p in zip(scores.concepts, shares(counted.held_out, scores.concepts, counted), strict=True)
-    }
+    share = {int(n): p for n, p in zip(scores.concepts, shares(counted.held_out, scores.concepts), strict=True)}
     area = np.array([share.get(n, np.nan) for n in numbers])
     return pd.DataFrame(
         {
@@ -110,26 +108,26 @@ def unit_table(
     )
 
 
-def shares(joint: Joint, concepts: Ints, counted: Counted) -> Floats:
+def shares(totals: JointTotals, concepts: Ints) -> Floats:
     """(c,) share of all pixels that show each concept, on the grid of the joint counts."""
-    present = dict(zip(joint.concepts.tolist(), joint.present.tolist(), strict=True))
-    total = max(int(joint.total[0].sum()), 1)
+    present = dict(zip(totals.concepts.tolist(), totals.present.tolist(), strict=True))
+    total = max(int(totals.total[0].sum()), 1)
     return np.array([present.get(int(n), 0) for n in concepts]) / total
 
 
 def detection(counted: Counted, scores: Scores, column: Ints, iou: Floats) -> dict[str, Floats]:
     """How well every unit finds its label on the held-out half, on the grid of the joint counts."""
-    joint = counted.held_out
-    at = {int(n): k for k, n in enumerate(joint.concepts)}
+    totals, by_bin = counted.held_out, counted.bins_of(np.where(column >= 0, scores.concepts[column], -1))
+    at = {int(n): k for k, n in enumerate(totals.concepts)}
     exact, precision, correlation = (np.full(len(column), np.nan) for _ in range(3))
     for unit, c in enumerate(column):
         k = at.get(int(scores.concepts[c])) if c >= 0 else None
         if k is not None:
             above = slice(int(counted.thresholds.chance_columns[scores.threshold[unit, c]]) + 1, None)
-            both, on = joint.joint[unit, k, above].sum(), joint.total[unit, above].sum()
-            exact[unit] = intersection_over_union(both, on, joint.present[k])
-            precision[unit] = average_precision(joint.joint[unit, k], joint.total[unit])
-            correlation[unit] = point_biserial(joint.joint[unit, k], joint.total[unit])
+            both, on = by_bin[unit, above].sum(), totals.total[unit, above].sum()
+            exact[unit] = intersection_over_union(both, on, totals.present[k])
+            precision[unit] = average_precision(by_bin[unit], totals.total[unit])
+            correlation[unit] = point_biserial(by_bin[unit], totals.total[unit])
     f1 = 2 * iou / (1 + iou)
     return {"iou_full_grid": exact, "f1": f1, "average_precision": precision, "correlation": correlation}
 

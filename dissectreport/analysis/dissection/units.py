@@ -20,7 +20,7 @@ from dissectreport.analysis.dissection.interpretable_counts import (
     scores_of_directions,
 )
 from dissectreport.analysis.dissection.own_units import best_units, own_units
-from dissectreport.analysis.dissection.parts import parts_of
+from dissectreport.analysis.dissection.parts import parts_of_layer
 from dissectreport.analysis.dissection.unit_tables import (
     category_labels,
     leading_curves,
@@ -64,7 +64,7 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
     scores = scored(counted, vocabulary, counted.chances)
     words = Words(vocabulary, scores.concepts, twins)
     verdict = judge(scores)
-    parts = parts_of(counted.counted_shards(), scores, counted.pixels)
+    parts = parts_of_layer(counted, scores)
     kind, samples = examples(counted.peaks)
     rotations = scores_of_directions(counted, vocabulary)
     table = unit_table(counted, scores, verdict, words, position_only, parts)

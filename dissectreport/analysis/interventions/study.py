@@ -102,7 +102,7 @@ def numbers_in(areas: Areas, vocabulary: Vocabulary, category: str) -> tuple[int
 
 def upper_activations(counted: Counted, quantile: float) -> Floats:
     """(units,) the threshold above which the share 1 - `quantile` of pixels lies, as nearly as thresholds allow."""
-    total = counted.joint.total
+    total = counted.totals.total
     above = total[:, ::-1].cumsum(1)[:, ::-1][:, 1:] / np.maximum(total.sum(1, keepdims=True), 1)
     column = np.abs(above - (1 - quantile)).argmin(1)
     return np.asarray(counted.thresholds.values()[np.arange(len(total)), column], np.float64)
