@@ -18,7 +18,7 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.label_sets import SIDE
 from dissectreport.stats.overlaps import Overlaps
-from dissectreport.worker.whole_counts import histogram, precise, whole
+from dissectreport.worker.whole_counts import occurrences, precise, whole
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Masks:
 
     def _by_set(self, cell: Tensor, cells: int) -> Tensor:
         pixel_keys = self.label_sets.long() * cells + cell
-        return histogram(pixel_keys.flatten(), self.sets * cells).reshape(self.sets, cells)
+        return occurrences(pixel_keys.flatten(), self.sets * cells).reshape(self.sets, cells)
 
 
 def renumbered(numbers: Tensor, end: int) -> tuple[Tensor, Tensor]:

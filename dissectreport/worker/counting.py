@@ -28,7 +28,7 @@ from dissectreport.stats.thresholds import CELLS, AnyThresholds, ExactThresholds
 from dissectreport.worker.binning import ComparedBinning, TabledBinning, binning_of
 from dissectreport.worker.concept_masks import Masks, exact, holding
 from dissectreport.worker.unit_counter import UnitCounter, WantedCounts
-from dissectreport.worker.whole_counts import counted, histogram, is_processor, pixel_keys, precise, whole, wholes
+from dissectreport.worker.whole_counts import counted, is_processor, occurrences, pixel_keys, precise, whole, wholes
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def joint(maps: Tensor, masks: Masks, thresholds: AnyThresholds, grid: int, edge
         parts = binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge, images)
         for upsampled, base in zip(parts, bases, strict=True):
             keys = upsampled.add_(base) if direct else binning.bin([unit], upsampled[None], base)[0].add_(base)
-            by_key += histogram(keys, len(by_key))
+            by_key += occurrences(keys, len(by_key))
         by_set = by_key.reshape(masks.sets, steps)
         by_set = binning.folded(unit, by_set) if isinstance(binning, TabledBinning) and direct else by_set
         counts.append(holds @ by_set.to(holds.dtype))
@@ -90,7 +90,7 @@ def categories(
         upsampled = next(binning.upsampled(maps[:, unit : unit + 1], [unit], grid, edge))
         by_image = counted(base, binning.bin([unit], upsampled[None], base), images * binning.bins)
         counts.append(precise(holds) @ precise(by_image.reshape(images, binning.bins)))
-    named = histogram(labels.flatten(), len(category))
+    named = occurrences(labels.flatten(), len(category))
     return Categories(whole(torch.stack(counts)), holds.sum(1).cpu().numpy(), named.cpu().numpy())
 
 

@@ -19,6 +19,7 @@ from dissectreport.stats.thresholds import CELLS, RULE_THRESHOLDS
 from dissectreport.worker import binning
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import pilot_maps
+from dissectreport.worker.whole_counts import occurrences
 
 
 def make_scales(source: Source, plan: Plan, layers: Sequence[str]) -> Callable[[Shard], dict[str, UnitScales]]:
@@ -89,5 +90,5 @@ def histogram(maps: Tensor, low: Floats, width: Floats, count: int, grid: int, e
     for unit in range(maps.shape[1]):
         row = slice(unit, unit + 1)
         cell = next(binning.cells(maps[:, row], low[row], width[row], count, grid, edge))
-        counts.append(torch.bincount(cell, minlength=count).cpu().numpy())
-    return Histogram(low, width, np.stack(counts))
+        counts.append(occurrences(cell, count).long())
+    return Histogram(low, width, torch.stack(counts).cpu().numpy())

@@ -21,7 +21,7 @@ def counted(base: Tensor, step: Tensor, length: int) -> Tensor:
     keys = base + step
     if len(step) > 1:
         keys += beginnings(len(step), length, keys)
-    return histogram(keys.flatten(), len(step) * length).reshape(len(step), length)
+    return occurrences(keys.flatten(), len(step) * length).reshape(len(step), length)
 
 
 def precise(counts: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def beginnings(units: int, length: int, like: Tensor) -> Tensor:
     return torch.arange(0, units * length, length, dtype=like.dtype, device=like.device)[:, None]
 
 
-def histogram(keys: Tensor, length: int) -> Tensor:
+def occurrences(keys: Tensor, length: int) -> Tensor:
     """(length,) how often each of the whole numbers below `length` occurs."""
     if is_processor(keys.device):
         return torch.bincount(keys, minlength=length)
@@ -55,6 +55,8 @@ def histogram(keys: Tensor, length: int) -> Tensor:
 
 def wholes(counts: Sequence[Tensor]) -> list[NDArray[np.int64]]:
     """Several arrays of floating-point counts, converted to integers, and copied from the device together."""
-    flat = torch.cat([part.flatten().to(counts[0].device) for part in counts]).round().to(torch.int64).cpu().numpy()
+    # On Apple's GPU precise counts lie on the CPU already.
+    device = torch.device("cpu") if counts[0].device.type == "mps" else counts[0].device
+    flat = torch.cat([part.flatten().to(device) for part in counts]).round().to(torch.int64).cpu().numpy()
     ends = np.cumsum([part.numel() for part in counts])
     return [part.reshape(one.shape) for part, one in zip(np.split(flat, ends[:-1]), counts, strict=True)]
