@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +18,7 @@ from dissectreport.errors import BadOption, TimeLimit
 from dissectreport.pipeline import journal
 from dissectreport.pipeline.journal import Journal
 from dissectreport.pipeline.options import Options
+from dissectreport.pipeline.reporter import OneLine, Silent, usual_reporter
 from dissectreport.pipeline.schedule import Schedule, seconds_of
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run.engine import Workers
@@ -122,3 +125,20 @@ def test_the_state_of_a_run_is_shown_while_it_lasts_and_after_it_was_stopped(tmp
     assert list(journal.every(tmp_path)) == [], "a run that is whole leaves nothing, nor do its parts"
     unknown = CliRunner().invoke(app, ["status", "plantet", "--cache", str(tmp_path)])
     assert unknown.exit_code == 1 and "no run of 'plantet'" in unknown.stderr
+
+
+def test_in_a_notebook_one_line_of_progress_is_written_over(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert type(usual_reporter()) is Silent
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    assert isinstance(usual_reporter(), OneLine)
+    times = iter([0.0, 0.0, 0.0, 0.1, 0.1])
+    reporter = OneLine(lambda: next(times))
+    reporter.progress("counting units", 1, 20, "samples")
+    reporter.progress("counting units", 2, 20, "samples")
+    reporter.progress("done", 20, 20, "samples")
+    reporter.say("finished")
+    first, *others = capsys.readouterr().out.split("\r")[1:]
+    assert first == "counting units: 1 of 20 samples"
+    assert others == ["done: 20 of 20 samples".ljust(len(first)), "finished".ljust(22) + "\n"], "the second is too soon"

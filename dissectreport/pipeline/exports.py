@@ -9,7 +9,7 @@ from dissectreport import files
 from dissectreport.cache import records
 from dissectreport.cache.records import ANY, Wanted
 from dissectreport.pipeline.render import assembled
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.tasks import Task
 from dissectreport.report.common.site_options import CAP
 from dissectreport.run.rules import RuleName
@@ -31,7 +31,7 @@ def export_single_file(
     from dissectreport.report.export.single_file import single_file
     from dissectreport.report.site.writing import write_if_changed
 
-    reporter = reporter or Silent()
+    reporter = reporter or usual_reporter()
     folder = cache or files.default_folder()
     dissection = assembled(records.load(folder, model, rule, wanted), folder)
     content, left_out = single_file(
@@ -69,5 +69,5 @@ def import_dissect_json(
     from dissectreport.report.export.dissect_json import read_dissect_json
     from dissectreport.report.export.imported import write_imported
 
-    say = (reporter or Silent()).say
+    say = (reporter or usual_reporter()).say
     return write_imported(read_dissect_json(path), path.resolve().parent, out, name, replace, say)

@@ -13,7 +13,7 @@ from dissectreport.errors import BadOption, ModelError, UnknownName
 from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import resolve_machine
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.tasks import Task
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def invert(
 
     names = unique_names(photos)
     files.check_writable(out)
-    reporter = reporter or Silent()
+    reporter = reporter or usual_reporter()
     device = resolve_machine(options).device
     source = Source(options.model, "", device=device, weights=options.weights)
     generator = drawing(source.models())

@@ -22,7 +22,7 @@ from dissectreport.errors import BadOption, ModelError, UnknownName
 from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job, prepare
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.requests import check_concepts, with_commas
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
@@ -87,7 +87,7 @@ def intervene(options: Options, request: EditOptions, reporter: Reporter | None 
     if not request.units and request.concepts:
         request = replace(request, units=causal_units(options, request))
     precision = Precision.FLOAT32 if options.precision == Precision.AUTO else options.precision
-    return count_edit(job, request, precision, reporter or Silent())
+    return count_edit(job, request, precision, reporter or usual_reporter())
 
 
 def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:

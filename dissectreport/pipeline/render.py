@@ -14,7 +14,7 @@ from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import ANY, Record, Wanted
 from dissectreport.pipeline.machine import cores, one_thread
 from dissectreport.pipeline.options import RunOptions, SiteOptions
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.tasks import Task
 from dissectreport.records.dissection import StoredThresholds
 from dissectreport.report.common.site_options import PLAIN, SITE_LIMIT, SiteSettings, checked_address
@@ -76,7 +76,7 @@ def render(
     Other than 1, `workers` processes render, one per core for 0; a script that asks for them needs the usual
     `if __name__ == "__main__":`.
     """
-    reporter = reporter or Silent()
+    reporter = reporter or usual_reporter()
     folder = cache or files.default_folder()
     record = records.load(folder, model, rule, which)
     count = len(records.runs(folder, model, rule))
@@ -174,4 +174,4 @@ def compare(
     """Write a page that compares some models of the site at `out`; it needs nothing but the site."""
     from dissectreport.report.site.fixed_comparison import write_comparison
 
-    return write_comparison(out, models, layers, file, (reporter or Silent()).say)
+    return write_comparison(out, models, layers, file, (reporter or usual_reporter()).say)

@@ -21,7 +21,7 @@ from dissectreport.pipeline.measure import run_stages, start_run
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import prepare, resolve_machine, without_unreadable_images
 from dissectreport.pipeline.render import assembled
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.requests import marked_layer
 from dissectreport.pipeline.stages import ArtifactStage, DissectionStage, Product, Stage
 from dissectreport.pipeline.tasks import Task
@@ -43,7 +43,7 @@ def artifact_units(options: Options, reporter: Reporter | None = None) -> tuple[
     """
     from dissectreport.models.edits import Edits
 
-    reporter = reporter or Silent()
+    reporter = reporter or usual_reporter()
     layer = options.artifact_layer or marked_layer(options)
     options = replace(options, interventions=False, artifact_layer=layer)
     known = _measured(options)
@@ -111,7 +111,7 @@ def repair(
         raise BadOption(f"--samples must be at least 1, not {samples}")
     wanted = read_edits(edits)
     files.check_writable(out)
-    for number, pixels in repaired_images(options, wanted, samples, other_weights, reporter or Silent()):
+    for number, pixels in repaired_images(options, wanted, samples, other_weights, reporter or usual_reporter()):
         files.write(out / f"{number:06d}.png", png(pixels))
     return samples
 

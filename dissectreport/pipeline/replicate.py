@@ -30,7 +30,7 @@ from dissectreport.pipeline.on_demand import EditOptions, count_edit
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job, prepare
 from dissectreport.pipeline.render import assembled
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.tasks import Task
 from dissectreport.records.replication import ReplicatedClaims, SegmenterAgreement
 from dissectreport.run import engine
@@ -52,7 +52,7 @@ def replicate(options: Options, seed: int | None = None, reporter: Reporter | No
     The other run has a seed of its own, by default the next one that shares no latents, and another segmenter or
     feature network where the options name one. It stays in the cache as a run like any other.
     """
-    reporter = reporter or Silent()
+    reporter = reporter or usual_reporter()
     first = records.load(options.cache, options.model, options.rule)
     other = again_options(options, first, seed)
     dissection = assembled(first, options.cache)

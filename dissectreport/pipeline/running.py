@@ -16,7 +16,7 @@ from dissectreport import files
 from dissectreport.pipeline.journal import Journal
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job
-from dissectreport.pipeline.reporter import Reporter, Silent
+from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.schedule import seconds_of
 from dissectreport.run.cluster import RayWorkers
 from dissectreport.run.engine import Workers
@@ -55,7 +55,7 @@ def running(options: Options, reporter: Reporter | None = None, part: RunPart = 
     if options.profile is not None:
         files.check_writable(options.profile.parent)
     try:
-        with Journal(reporter or Silent(), options, part) as journal:
+        with Journal(reporter or usual_reporter(), options, part) as journal:
             yield Session(options, journal, time.monotonic() + limit, profile)
     finally:
         if options.profile is not None:
