@@ -83,7 +83,7 @@ class Masks:
     def lines(self) -> Ints:
         """(grid,) the line of cells of the image in which each row, and each column, of the grid lies."""
         grid = round(self.label_sets.shape[1] ** 0.5)
-        return np.arange(grid) * SIDE // grid
+        return np.asarray(np.arange(grid) * SIDE // grid, np.int64)
 
     @cached_property
     def by_cell(self) -> Ints:

@@ -333,7 +333,8 @@ class _Unit:
             return None
         equal = np.flatnonzero(scores == best)
         first = equal[self._first(join[equal], row[equal], concept[equal])]
-        return table.short[row[first]].joined(list(Join)[join[first]], int(concept[first]))
+        formula: Formula = table.short[int(row[first])]
+        return formula.joined(list(Join)[int(join[first])], int(concept[first]))
 
     @staticmethod
     def _by_join(own: Floats, other: Floats, shared: Floats) -> Floats:
