@@ -180,14 +180,15 @@ class LabelSetTable:
         return np.asarray(sum(sign * sums[group] for sign, group in zip(signs, groups, strict=True)))
 
     @cached_property
-    def concept_areas(self) -> Floats:
-        """(c,) pixels of each concept."""
-        return np.asarray(self.holds @ self.present)
+    def single(self) -> Ints:
+        """(c,) the number of the group of each concept alone."""
+        return self.groups.number(*[np.arange(len(self.holds))] * 3)
 
     @cached_property
-    def shared_areas(self) -> Floats:
-        """(formulas, c) pixels that each short formula shares with each concept."""
-        return self.shared(self.groups.sums(self.present[:, None])[:, 0])
+    def continued_areas(self) -> Floats:
+        """(joins, formulas, c) pixels of each short formula with one more concept."""
+        sums = self.groups.sums(self.present[:, None])[:, 0]
+        return by_join(self.areas[:, None], sums[self.single], self.shared(sums))
 
     @cached_property
     def weighted(self) -> tuple[Floats, int]:
@@ -212,6 +213,11 @@ class LabelSetTable:
     def score(self, on: Floats, crossed: Floats, total: Floats | float, present: Floats) -> Floats:
         """Chance-corrected IoU, elementwise, of overlaps in the same image, and over all pairs of images."""
         return corrected(on, crossed, np.asarray(total), present, self.samples)[2]
+
+
+def by_join(own: Floats, other: Floats, shared: Floats) -> Floats:
+    """(joins, ...) pixels of formulas with one more concept, in the order of `Join`, from those that both share."""
+    return np.stack([own + other - shared, shared, own - shared])
 
 
 def corrected(
@@ -313,33 +319,26 @@ class _Unit:
 
     def longer(self, least: float) -> Formula | None:
         """The formula of three concepts with the largest score above `least`, or None."""
+        there, scores = self._continued(least)
+        if not len(scores) or scores.max() <= least:
+            return None
+        equal = [at[scores == scores.max()] for at in there]
+        join, row, concept = (int(at[self._first(*equal)]) for at in equal)
+        return self.table.short[row].joined(list(Join)[join], concept)
+
+    def _continued(self, least: float) -> tuple[tuple[Ints, Ints, Ints], Floats]:
+        """Formulas of three concepts, by join, formula of two and concept, that have an IoU above `least`; scores."""
         table = self.table
         sums, crossed = (table.groups.sums(values[:, None])[:, 0] for values in (self.on, self.crossed))
-        singles = table.groups.number(*[np.arange(len(table.holds))] * 3)
-        shared = table.shared(sums)
-        on = self._by_join(self.inside[:, None], sums[singles], shared)
-        areas = self._by_join(table.areas[:, None], table.concept_areas, table.shared_areas)
-        on[:, table.lengths == 1] = 0
-        join, row, concept = np.nonzero(intersection_over_union(on, self.total, areas) > least)
-        if not len(row):
-            return None
-        shared_crossed = table.shared(crossed, (row, concept))
-        own, new = self.inside_crossed[row], crossed[singles[concept]]
-        by_join = np.stack([own + new - shared_crossed, shared_crossed, own - shared_crossed])
-        there = join, row, concept
-        scores = table.score(on[there], by_join[join, np.arange(len(row))], self.total, areas[there])
-        best = scores.max()
-        if best <= least:
-            return None
-        equal = np.flatnonzero(scores == best)
-        first = equal[self._first(join[equal], row[equal], concept[equal])]
-        formula: Formula = table.short[int(row[first])]
-        return formula.joined(list(Join)[int(join[first])], int(concept[first]))
-
-    @staticmethod
-    def _by_join(own: Floats, other: Floats, shared: Floats) -> Floats:
-        """(joins, ...) pixels of short formulas with one more concept, in the order of `Join`."""
-        return np.stack([own + other - shared, shared, own - shared])
+        on = by_join(self.inside[:, None], sums[table.single], table.shared(sums))
+        better = intersection_over_union(on, self.total, table.continued_areas) > least
+        better[:, table.lengths == 1] = False
+        join, row, concept = there = np.nonzero(better)
+        joined = by_join(
+            self.inside_crossed[row], crossed[table.single[concept]], table.shared(crossed, (row, concept))
+        )
+        crossed = joined[join, np.arange(len(row))]
+        return there, table.score(on[there], crossed, self.total, table.continued_areas[there])
 
     def _first(self, join: Ints, row: Ints, concept: Ints) -> int:
         """Which of equally good formulas is first: in order of bounds, some at a time, then of joins and concepts."""
