@@ -333,7 +333,8 @@ class _Unit:
         on = by_join(self.inside[:, None], sums[table.single], table.shared(sums))
         better = intersection_over_union(on, self.total, table.continued_areas) > least
         better[:, table.lengths == 1] = False
-        join, row, concept = there = np.nonzero(better)
+        join, row, concept = np.nonzero(better)
+        there = join, row, concept
         joined = by_join(
             self.inside_crossed[row], crossed[table.single[concept]], table.shared(crossed, (row, concept))
         )
