@@ -65,8 +65,8 @@ def tested(shards: Sequence[tuple[int, Spikes]]) -> Ints:
     halves = [merged(stat for group, stat in shards if group % 2 == half and stat.samples > 1) for half in range(2)]
     if None in halves:
         return np.zeros(0, np.int64)
-    enough = [half.concepts[half.images >= FEWEST_IMAGES] for half in halves if half is not None]
-    return np.intersect1d(*enough)
+    first, second = (half.concepts[half.images >= FEWEST_IMAGES] for half in halves if half is not None)
+    return np.asarray(np.intersect1d(first, second), np.int64)
 
 
 def merged(stats: Iterable[Spikes]) -> Spikes | None:
