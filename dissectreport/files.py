@@ -163,7 +163,7 @@ def is_inside(name: object) -> bool:
 def place(root: Path, name: str) -> Path:
     """The path of `name` in the folder `root`; OutputError if it leads out of it, or through a link."""
     if not is_inside(name):
-        raise OutputError(f"{name!r} is no path within {root}; nothing is read or written there")
+        raise OutputError(f"{name!r} is not a path within {root}; nothing is read or written there")
     path = root
     for part in name.split("/"):
         path /= part

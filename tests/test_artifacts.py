@@ -541,7 +541,7 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
         ('{"units": [1.5]}', "1.5 is not a valid unit index"),
         (
             '{"layer": "mixed", "units": [1]}',
-            "is about layer mixed, which is not measured; add it to --layers features",
+            "marks units of layer mixed, which is not measured; add it to --layers features",
         ),
         ('{"layer": "features", "units": [1, 24]}', "marks unit 24; features has units 0 to 23"),
     ],

@@ -132,7 +132,7 @@ def test_a_record_that_names_other_folders_removes_nothing(cache: Path, tmp_path
     with pytest.raises(UnknownName):
         cache_tools.clear(cache, "planted")
     assert (precious / "thesis.txt").read_text() == "years"
-    with pytest.raises(CacheError, match="is no folder of measurements"):
+    with pytest.raises(CacheError, match="is not a folder of measurements"):
         next(CacheReader(cache / "measurements").stats(name or "..", 32, 16, Joint))
 
 

@@ -60,7 +60,9 @@ def test_a_folder_of_others_is_refused_before_anything_is_written(one: Dissectio
     (docs / "index.html").write_text("my home page")
     (docs / "manifest.json").write_text('{"name": "my application", "files": {}}')
     before = contents(docs)
-    with pytest.raises(OutputError, match=r"holds something else \(index.html, manifest.json\); .* --replace") as error:
+    with pytest.raises(
+        OutputError, match=r"contains something else \(index.html, manifest.json\); .* --replace"
+    ) as error:
         write_site(one, docs)
     assert "\n" not in str(error.value) and contents(docs) == before
     write_site(one, docs, settings=REPLACE)

@@ -39,7 +39,7 @@ class Recogniser:
                     save(store, known.joined(seen), name)
                 return name
         if others:
-            self.say(f"{network} does something else than before: its code has changed, and it is measured anew")
+            self.say(f"{network} gives other results than before: its code has changed, so it is measured again")
         candidates = chain([seen.name], (f"{seen.name}-{number}" for number in count(2)))
         name = next(name for name in candidates if name not in others)
         save(store, seen, name)

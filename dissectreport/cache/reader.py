@@ -148,5 +148,5 @@ class CacheReader:
 
     def _store(self, folder: str) -> Store:
         if not is_store_name(folder):
-            raise CacheError(f"{folder!r} is no folder of measurements; run `dissectreport measure` again")
+            raise CacheError(f"{folder!r} is not a folder of measurements; run `dissectreport measure` again")
         return Store(self.folder / folder)

@@ -148,7 +148,7 @@ class Record:
             raise TypeError("a network without a name")
         strange = [name for name in record.folders if not is_store_name(name)]
         if strange:
-            raise ValueError(f"{strange[0]!r} is no folder of measurements")
+            raise ValueError(f"{strange[0]!r} is not a folder of measurements")
         return record
 
     def save(self, cache: Path, say: Say = silent) -> None:

@@ -135,7 +135,7 @@ def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return read_names(folder / Path(value).expanduser())
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise BadOption(f"{who}: classes must be a list of names, or a file with a name a line, not {value!r}")
+        raise BadOption(f"{who}: classes must be a list of names, or a file with one name per line, not {value!r}")
     return checked_names(value, who)
 
 
@@ -159,7 +159,7 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
         source = given.table.name if given.table is not None else folder.name
         raise BadOption(
             f"{who}: the network has {number} scores, but {source} has {len(found)} classes; name all "
-            "classes in the order of the scores: classes = […], or a file with a name a line"
+            "classes in the order of the scores: classes = […], or a file with one name per line"
         )
     if names and len(names) != number:
         raise BadOption(

@@ -11,7 +11,8 @@
     )
 
 To the rest of the package it is a generator whose latents are images, and which returns them unchanged after the
-network has run on them. The segmenter labels these images. A `RedrawingModel` returns what the network makes of them.
+network has run on them. The segmenter labels these images. A `RedrawingModel` returns what the network makes of
+them.
 """
 
 from __future__ import annotations

@@ -71,8 +71,7 @@ class Prefix:
 
         def twice(*_args: object, **_kwargs: object) -> object:
             raise ModelError(
-                f"layer {self.layer!r} runs more than once for an image, so an edit of it would be only half of one; "
-                "choose another layer"
+                f"layer {self.layer!r} runs more than once for an image, so it cannot be edited; choose another layer"
             )
 
         with ExitStack() as stack:

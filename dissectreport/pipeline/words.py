@@ -43,7 +43,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     try:
         text = files.read(path, LARGEST, links=True).decode()
     except (OSError, ValueError) as problem:
-        raise BadOption(f"--words {path} cannot be read as a list of words, one a line: {problem}") from problem
+        raise BadOption(f"--words {path} cannot be read as a list of words, one per line: {problem}") from problem
     lines = (" ".join(line.split()) for line in text.removeprefix("\ufeff").splitlines())
     words = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
     if not FEWEST <= len(words) <= MOST:

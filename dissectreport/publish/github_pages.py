@@ -133,7 +133,7 @@ def report_unlisted(site: Path, reporter: Reporter) -> None:
     """Name what lies in the folder of a site and is not published."""
     others = unlisted(site)
     if others:
-        reporter.say(f"not published, because the site did not write it: {named(others)}")
+        reporter.say(f"not published, because dissectreport did not write it: {named(others)}")
 
 
 def unlisted(site: Path) -> list[str]:
@@ -286,7 +286,7 @@ def _author(repository: Path) -> str:
     author = answer.stdout.strip()
     if answer.returncode or not author or author.startswith("<"):
         raise OutputError(
-            "git does not know who publishes; say so: git config --global user.name NAME, and "
+            "git does not know your name; set it: git config --global user.name NAME, and "
             "git config --global user.email ADDRESS"
         )
     return author

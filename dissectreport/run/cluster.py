@@ -76,7 +76,8 @@ class RayWorkers(Workers):
             self.ray.init(**more, include_dashboard=False if address == LOCAL else None, namespace=NAME)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BadOption(
-                f"--ray {address} is no cluster that answers ({str(error).splitlines()[0]}); start one with `ray start"
+                f"--ray {address} does not answer as a Ray cluster ({str(error).splitlines()[0]}); start one with "
+                f"`ray start"
                 f" --head`, or give --ray {LOCAL}"
             ) from error
 

@@ -146,7 +146,7 @@ class Workers:
                 )
             except OSError as error:
                 raise DissectReportError(
-                    f"this system lets processes share no memory ({error.strerror}); run again with --workers 1"
+                    f"this system does not let processes share memory ({error.strerror}); run again with --workers 1"
                 ) from error
         return self.pool
 

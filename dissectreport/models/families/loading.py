@@ -71,7 +71,7 @@ def load(
     if opened.inputs is None:
         return redrawing(opened, photographs_of(path, opened, images), name, facts)
     if images is not None:
-        raise BadOption(f"{path} draws images of its own ({opened.title}); leave out --images {images}")
+        raise BadOption(f"{path} generates images ({opened.title}); leave out --images {images}")
     return NetworkGenerator(
         name=name,
         module=opened.module,
@@ -154,7 +154,7 @@ class Settings(NamedTuple):
 
     sampling: Sampling
     images: Path | None
-    """The folder of photographs that an autoencoder redraws."""
+    """The folder of photographs that an autoencoder reconstructs."""
 
 
 def settings_of(settings: str) -> Settings:

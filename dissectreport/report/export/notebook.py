@@ -226,7 +226,7 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     summaries = [summary for summary in read_summaries(site) if not own or summary.home == folder.resolve().name]
     fitting = [summary for summary in summaries if model in ("", summary.model, summary.title, summary.home)]
     if not summaries:
-        raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
+        raise OutputError(f"{folder} contains no report that can be read; write it again with `dissectreport render`")
     if not fitting:
         raise UnknownName.of("report of", model, [summary.home for summary in summaries])
     ruled = (

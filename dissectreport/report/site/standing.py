@@ -21,7 +21,8 @@ def check_folder(out: Path, may_replace: bool = False) -> None:
     others = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     if others:
         raise OutputError(
-            f"{out} is no site of dissectreport, and holds something else ({named(others)}); choose another --out, or "
+            f"{out} is not a site of dissectreport, and contains something else ({named(others)}); choose another "
+            f"--out, or "
             "add --replace to write among these files"
         )
 

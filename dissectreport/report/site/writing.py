@@ -123,7 +123,9 @@ def _write_ledger(out: Path, folder: str, ledger: Ledger) -> None:
 
 def _report_left(target: SiteFolder, names: Collection[str]) -> None:
     if names:
-        target.say(f"{_were(names)} changed since they were written, and left, though no longer of the site")
+        target.say(
+            f"{_were(names)} changed since they were written; they are kept, although they no longer belong to the site"
+        )
 
 
 def remove(out: Path, folder: str, names: Collection[str]) -> None:
