@@ -1,7 +1,7 @@
-"""The one way to read JSON, TOML and CSV: sizes, depths and numbers have limits, and whatever is wrong is one error.
+"""The one way to read JSON, TOML and CSV: sizes, depths and numbers have limits, and all problems are one error.
 
-Anybody may have written such a file, so its reader also meets content that Python's parsers accept or stumble over:
-nesting without end, numbers of thousands of digits, NaN, and strings that no file can hold.
+Such a file may come from anybody, so it may contain what Python's parsers accept or fail on: nesting without end,
+numbers of thousands of digits, NaN, and strings that no file can hold.
 """
 
 from __future__ import annotations

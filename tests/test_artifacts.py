@@ -55,7 +55,7 @@ from dissectreport.report.site.build import write_site
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
 from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.shards import GROUPS, Shard
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import FeatureScale
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.edited_model import EditedModel
@@ -178,7 +178,7 @@ def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Realism
 
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
-    first = Nearing(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
+    first = RealismGain(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
     design = artifact_plan(first, ArtifactBudget("some", leading=3, control=2, bottom=2))
     assert design.leading == () and design.bottom == (6, 7)
     assert set(design.control) == {4, 5}, "those of nearest activation"
@@ -288,7 +288,7 @@ def test_controls_have_the_mean_activation_of_leading_units() -> None:
 
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
-    first = Nearing(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
+    first = RealismGain(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
     design = artifact_plan(first, ArtifactBudget("some", leading=5, control=1, bottom=2))
     assert design.leading == (0, 2, 6)
     assert design.bottom == (5, 4)
@@ -568,7 +568,7 @@ def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismS
 
 def test_marked_units_are_no_controls() -> None:
     effect = np.array([9.0, 8, 7, 1, 1, 1, 1, 1, -1, -2])
-    first = Nearing(effect, np.ones(10), np.array(1.0))
+    first = RealismGain(effect, np.ones(10), np.array(1.0))
     design = artifact_plan(first, ArtifactBudget("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
     assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 

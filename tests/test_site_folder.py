@@ -21,8 +21,8 @@ from dissectreport.errors import OutputError
 from dissectreport.report.common.ledger import LEDGER, read_ledger
 from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.report.site.build import write_site
+from dissectreport.report.site.existing_files import changed_files, check_folder
 from dissectreport.report.site.fixed_comparison import write_comparison
-from dissectreport.report.site.standing import changed_files, check_folder
 from dissectreport.report.site.summaries import address_of_site, read_summaries
 from tests.support.dissections import example_dissection
 from tests.support.sites import contents

@@ -30,7 +30,7 @@ from dissectreport.analysis.results.dissection import BestUnits
 from dissectreport.report.common.model import leading_units
 from dissectreport.report.common.wording import best_units_in_words
 from dissectreport.report.pages.matches import privileged_layers
-from dissectreport.stats.neighbours import Steps
+from dissectreport.stats.neighbours import ExpectedOverlaps
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.thresholds import ExactThresholds
 from dissectreport.vocabulary import Vocabulary
@@ -314,7 +314,9 @@ def test_the_four_overlaps_are_those_of_maps_drawn_at_random():
     on, masks = Horizon(("scene", "object")).draw(random, 40)
     chance, neighbours = counts_of(on, masks), neighbours_of(on, masks)
     pairs = chance.crossed[0] - chance.observed[0]
-    found = Steps.of(pairs, chance.expected(), neighbours.overlap, neighbours.gap, neighbours.crossed, PIXELS)
+    found = ExpectedOverlaps.of(
+        pairs, chance.expected(), neighbours.overlap, neighbours.gap, neighbours.crossed, PIXELS
+    )
     anywhere, elsewhere = np.zeros((2, 2))
     draws = 2000
     for _ in range(draws):

@@ -1,4 +1,4 @@
-"""Words for units, by the formula of CLIP-Dissect (Oikarinen and Weng 2023), tested on images that did not choose them.
+"""Words for units, by the formula of CLIP-Dissect (Oikarinen and Weng 2023), tested on held-out images.
 
 With P the cosines of images and words, S = softmax over words of 10 P, and r = 0, 1, … the ranks of the images in which
 a unit is most active, of at most 100 and with weights p = 0.998 falling to 0.97,
@@ -44,7 +44,7 @@ FEWEST_SIMILAR = 5
 
 
 def word_columns(vectors: WordVectors, peaks: Peaks, areas: Areas, label: Ints, shard: int) -> pd.DataFrame | None:
-    """The columns about words, one row a unit; None where there are too few images.
+    """The columns about words, one row per unit; None where there are too few images.
 
     `label` (units,) is the number of each unit's label, 0 for none; odd shards of `shard` samples are held out.
     """

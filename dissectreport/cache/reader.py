@@ -20,7 +20,7 @@ from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
-from dissectreport.stats.effects import FirstOrder, Nearing, Presence
+from dissectreport.stats.effects import FirstOrder, Presence, RealismGain
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
@@ -50,7 +50,7 @@ NAMES: Mapping[type[Stat], str] = {
     Presence: "presence",
     ConceptPatches: "patches",
     FirstOrder: "first",
-    Nearing: "nearing",
+    RealismGain: "nearing",
     Paired: "paired",
     AblatedAreas: "ablated",
     PatchContexts: "contexts",

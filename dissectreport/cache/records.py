@@ -81,7 +81,7 @@ class Record:
     """The store `folder` with the areas of concepts in real images, and the number of `images`; empty without any."""
 
     replication: str = ""
-    """The store folder with what a second measurement found of the run's claims; '' where none was made."""
+    """The store folder with the results of a second measurement of the run's claims; '' if there was none."""
     word_vectors: str = ""
     """The store folder with vectors of images and words; '' where units were not described with words."""
     source: str = ""
@@ -109,7 +109,7 @@ class Record:
 
     @property
     def words(self) -> str:
-        """The run, for people who choose among several."""
+        """The run in words, to distinguish several."""
         settings = self.settings
         bare = "" if settings["controls"] else ", no controls"
         return (

@@ -224,7 +224,7 @@ def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:
 
 
 def check_sealed(value: Mapping[str, Any], path: Path) -> None:
-    """Refuse an object that was read from a file which `sealed_json` did not write so, to the last bit."""
+    """Refuse an object from a file that is not exactly as `sealed_json` wrote it."""
     if path.read_bytes() != sealed_json({name: item for name, item in value.items() if name != DIGEST}, path.name):
         raise CacheError(f"{path} is damaged: its digest does not fit its content; run `dissectreport measure` again")
 

@@ -1,4 +1,4 @@
-"""A network that gives images a score for every class: a network that reads images, with classes and labels.
+"""An image classifier: a network that reads images, with classes and labels.
 
     classifier = as_classifier(model, ClassesGiven(names=("house", "tree")))
     classifier.logits(images)                       # (n, 2), before a softmax
@@ -131,7 +131,7 @@ class ClassesGiven:
 
 
 def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
-    """The names that `classes = …` gives: a list, or a file with a name a line; a BadOption for anything else."""
+    """The names that `classes = …` gives: a list, or a file with one name per line; a BadOption for anything else."""
     if isinstance(value, str):
         return read_names(folder / Path(value).expanduser())
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):

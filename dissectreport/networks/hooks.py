@@ -40,7 +40,7 @@ class ModuleTrace:
     runs: int
     """How often it ran."""
     shape: tuple[int, ...]
-    """The shape of its last output without the batch; () where it returns no tensor of a row a latent."""
+    """The shape of its last output without the batch; () where it returns no tensor of one row per latent."""
     returned: str
     """The type of its output."""
     parameters: int

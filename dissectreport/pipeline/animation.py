@@ -1,4 +1,4 @@
-"""A moving picture of a measured model: images from which the causal units of a concept are ablated, one by one."""
+"""An animation of a measured model: images in which the causal units of a concept are ablated, one by one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORMATS = {".webp": "WEBP", ".gif": "GIF"}
 
 @dataclass(frozen=True)
 class AnimationPlan:
-    """What a moving picture shows."""
+    """What an animation shows."""
 
     concept: str
     layer: str

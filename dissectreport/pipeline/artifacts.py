@@ -50,7 +50,7 @@ from dissectreport.run.plan import ARTIFACTS_FORMAT, ArtifactKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard, shards
 from dissectreport.stats.base import Floats
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import Features, FeatureScale
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class ArtifactPasses:
         make = partial(make_realism_effects, self.job.source, self.key, sets)
         parts = shards(self.budget.gradients, EDIT_BATCH)
         self.runner.count(store, make, parts, Task.ARTIFACT_GRADIENTS)
-        plan = artifact_plan(self.runner.total(store, parts, Nearing), self.budget, self.request.marked)
+        plan = artifact_plan(self.runner.total(store, parts, RealismGain), self.budget, self.request.marked)
         return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
 
     def _test_single_units(self, tested: SingleUnits, selection: Reference) -> tuple[SingleEffects, str]:

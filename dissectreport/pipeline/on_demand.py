@@ -65,7 +65,7 @@ class EditResult:
     """The result of an edit."""
 
     table: pd.DataFrame
-    """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*.
+    """One row per concept that occurs, by falling size of the change: concept, category, before, after, change*.
 
     The interval of the change is without numbers where one photo was edited.
     """

@@ -22,7 +22,7 @@ from dissectreport.pipeline.reporter import Reporter
 from dissectreport.report.common.ledger import LEDGER, Ledger, digest_of, ledgers, listed, parsed, read_file, walked
 from dissectreport.report.common.site_options import DETAILS, SiteSettings, detail_named
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.site.standing import changed_files, named
+from dissectreport.report.site.existing_files import changed_files, named
 from dissectreport.report.site.summaries import read_summaries
 from dissectreport.version import __version__
 

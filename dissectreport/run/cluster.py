@@ -82,7 +82,7 @@ class RayWorkers(Workers):
             ) from error
 
     def _places(self) -> int:
-        """For how many workers the machines of the cluster have room."""
+        """How many workers the cluster can run."""
         return max(1, int(self.ray.cluster_resources().get(self.resource, 0)))
 
     def run(self, make: Make[T, R], shards: Sequence[T], name: str = "") -> Iterator[tuple[T, R]]:
@@ -164,7 +164,7 @@ class RayWorkers(Workers):
             self._starting[actor.ready.remote()] = actor
 
     def _welcome(self, one: Any) -> None:
-        """Count an actor that is ready among those that get work."""
+        """Add an actor that is ready to those that get work."""
         actor = self._starting.pop(one)
         with suppress(self.ray.exceptions.RayError):  # A machine that was lost in the meantime.
             self.ray.get(one)

@@ -23,7 +23,7 @@ from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import merge_all
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair
 from dissectreport.worker.loaded_networks import Source
@@ -138,7 +138,7 @@ class RealismSets:
         return Witness.of(real, generated, self.scale)
 
 
-def make_realism_effects(source: Source, key: ArtifactKey, sets: RealismSets) -> Callable[[Shard], Nearing]:
+def make_realism_effects(source: Source, key: ArtifactKey, sets: RealismSets) -> Callable[[Shard], RealismGain]:
     """The pass that estimates, for every unit, how much ablating it would raise the realism score of the images.
 
     By gradient × activation that is -Σ activation × gradient of the score: one backward pass gives it for all units.
@@ -146,13 +146,13 @@ def make_realism_effects(source: Source, key: ArtifactKey, sets: RealismSets) ->
     model = EditedModel(source.models(), key)
     realism = sets.witness(model.networks.device)
 
-    def work(shard: Shard) -> Nearing:
+    def work(shard: Shard) -> RealismGain:
         return merge_all([realism_effects(model, realism, *part, key.selection_seed) for part in batches_of(shard)])
 
     return work
 
 
-def realism_effects(model: EditedModel, realism: Witness, first: int, count: int, seed: int) -> Nearing:
+def realism_effects(model: EditedModel, realism: Witness, first: int, count: int, seed: int) -> RealismGain:
     """The sums of gradient × activation of the realism score over a few images."""
     at = model.open(seed, first, count)
     leaf = at.activations.detach().requires_grad_()
@@ -166,7 +166,7 @@ def realism_effects(model: EditedModel, realism: Witness, first: int, count: int
         )
     effect = -(at.activations * gradient.float()).sum((2, 3)).cpu().double().sum(0).numpy()
     mean_activation = at.activations.float().abs().mean((2, 3)).cpu().double().sum(0).numpy()
-    return Nearing(effect, mean_activation, np.float64(count) * np.ones(()))
+    return RealismGain(effect, mean_activation, np.float64(count) * np.ones(()))
 
 
 def make_ablated(source: Source, key: ArtifactKey, sets: Sequence[Units], seed: int) -> Callable[[Shard], Features]:

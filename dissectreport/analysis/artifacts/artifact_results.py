@@ -1,4 +1,4 @@
-"""The tables of artifact units and repair, from what the passes left behind."""
+"""The tables of artifact units and repair, from the results of the passes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FEW = 1000
 
 @dataclass(frozen=True)
 class Dissected:
-    """What the dissection of the layer says of its units."""
+    """The results of the dissection for the units of the layer."""
 
     concepts: Sequence[int]
     """By unit the number of its concept; 0 without a label."""
@@ -304,7 +304,7 @@ def _quality(measured: _MeasuredArtifacts) -> pd.DataFrame:
 
 
 def _quality_rows(name: EditedSet, units: int, quality: ImageQuality, before: ImageQuality | None = None) -> list[Row]:
-    """One row a measure; with the change from `before`, where that is given."""
+    """One row per measure; with the change from `before`, where that is given."""
     rows: list[Row] = []
     changes = quality.change_from(before) if before is not None else {}
     for measure, estimate in quality.estimates().items():

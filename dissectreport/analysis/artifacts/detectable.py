@@ -1,4 +1,4 @@
-"""The smallest effect with which a candidate would probably have been called an artifact unit.
+"""The smallest effect with which a candidate would have become an artifact unit in at least 80% of cases.
 
 A candidate must be among the best on the first test images, and then significant on further ones. Each step is passed
 with a probability of 90% from some effect on, so both are passed with at least 80%.

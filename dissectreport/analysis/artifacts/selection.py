@@ -1,4 +1,4 @@
-"""From features to artifact units: what single units do, which size a repair has, and the rules.
+"""From features to artifact units: the effects of single units, the size of the repair, and the rules.
 
 The realism score is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall of
 the kernel distance to first order: the estimate by which units are ranked. The effect of ablating a unit is the
@@ -36,7 +36,7 @@ FALL = 2.0
 """Decrease of the kernel distance for an increase of the realism score by one."""
 SIGNIFICANT = 0.05
 WORTH = 0.01
-"""Share of the kernel distance below which an effect makes no artifact unit."""
+"""Smallest effect of an artifact unit, as a share of the kernel distance."""
 BINS = 10
 SUBSETS = 8
 """Random subsets that the images which excite a unit are compared with."""
@@ -112,7 +112,7 @@ class Effects:
         return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
 
     def difference(self, control: Sequence[int]) -> Jackknife:
-        """What each does beyond the mean of the `control` ones, given by their indices; NaN without any."""
+        """The effect of each minus the mean effect of the `control` ones, given by their indices; NaN without any."""
         chosen = list(control)
         if not chosen:
             nothing = np.full_like(self.fall.without, np.nan)
@@ -227,7 +227,7 @@ class SingleEffects:
 class SecondEffects:
     """What ablating artifact units does to the kernel distance in the features of a second network.
 
-    Units were selected in other features; these latents and these real images selected nothing.
+    Units were selected in other features, and these latents and real images were not used for any choice.
     """
 
     FILE: ClassVar[str] = "second"
@@ -320,12 +320,12 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
     q[suspected] = 1.0
     # A unit on which no image depends cannot be an artifact unit, so it is not counted as a test.
     family = suspected[tests.moves[suspected]]
-    # Only those tested further can be called: others must not lower the bar for them.
+    # Only units that were tested further can become artifact units; others must not change their q.
     q[family] = benjamini_hochberg(np.where(tests.further[family], tests.p[family], 1.0))
-    # Where a layer has too few units for control ones, there is nothing to be beyond.
+    # A layer with too few units has no control units to compare with.
     difference = (tests.difference_low > 0) | np.isnan(tests.difference)
     artifact = (q < SIGNIFICANT) & (tests.value >= WORTH * distance) & difference
-    # Only the further latents count. Without any distance there is nothing to reduce by one per cent.
+    # Only the further latents count. If the distance is 0, no effect can be one per cent of it.
     artifact &= tests.further & (distance > 0)
     further = suspected[tests.further[suspected]]
     rest = np.setdiff1d(np.arange(len(q)), further)

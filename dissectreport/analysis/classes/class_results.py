@@ -28,7 +28,7 @@ NO_FIGURE = Figure(np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured of a classifier."""
+    """The measurements of a classifier, read."""
 
     record: ClassRecord
     scores: ClassScores

@@ -1,4 +1,4 @@
-"""Which images rank units and which score them: every class is divided in halves, in the order of the samples."""
+"""Which images rank units and which score them: every class is divided into halves, in the order of the samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOLID = 20
 
 
 def truth_of(scores: ClassScores) -> Ints:
-    """(n,) the class of each image: its label, or what the network predicts where there is none."""
+    """(n,) the class of each image: its label, or the network's prediction if there is no label."""
     return known_truth(scores.truth, scores.logits)
 
 

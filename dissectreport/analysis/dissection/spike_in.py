@@ -1,4 +1,4 @@
-"""What this very run would have found: units of known truth, planted among its images.
+"""What this run would have found: planted units, whose labels are known, are treated like its own units.
 
 The run's images are taken as the population: a planted unit's truth follows from its share and from the masks of all
 images. Its interval, label and q come from the same halves and groups as those of units. What is smallest that is found
@@ -17,7 +17,7 @@ from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import logit
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.results.spike_in import SpikeIn
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.iou import against_chance
@@ -36,10 +36,11 @@ def spike_in(
     twins: Mapping[int, int],
     interpretable: float,
 ) -> SpikeIn | None:
-    """What was found of the planted units of a run; None where no concept can be tested.
+    """Which planted units of a run were found; None if no concept can be tested.
 
     `shards` are (group, counts); `pixels` is the number of pixels of the grid, `twins` gives the concept that a concept
-    counts as, and `interpretable` the share of the run's units that are: with it rises the p-value that is significant.
+    counts as, and `interpretable` the share of the run's units that are interpretable: the larger it is, the larger
+    p-values are significant.
     """
     counted = list(shards)
     if not counted:
@@ -50,7 +51,7 @@ def spike_in(
     )
     if not scores.tested.any() or scores.corrected_iou.freedom < 2:
         return None
-    planted = _table(every, scores, Words(vocabulary, every.concepts, twins))
+    planted = _table(every, scores, ConceptNames(vocabulary, every.concepts, twins))
     found = planted[planted["found"]]
     return SpikeIn(
         planted=planted,
@@ -74,20 +75,20 @@ def truth(every: Spikes) -> tuple[Floats, Floats]:
     return iou, corrected
 
 
-def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
-    """One row a planted unit of a concept that is tested."""
+def _table(every: Spikes, scores: Scores, names: ConceptNames) -> pd.DataFrame:
+    """One row per planted unit of a concept that is tested."""
     concepts, shares = every.on.shape
     unit = np.arange(concepts * shares)
     column, share = unit // shares, unit % shares
     iou, corrected = (values.reshape(-1) for values in truth(every))
     verdict = judge(scores)
     (low, high), (corrected_low, corrected_high) = scores.intervals(unit, column)
-    same = [words.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(verdict.column, 0), strict=True)]
+    same = [names.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(verdict.column, 0), strict=True)]
     right = np.array(same) & (corrected > LEAST_CORRECTED_IOU)
     table = pd.DataFrame(
         {
-            "concept": words.concept(column),
-            "category": words.category(column),
+            "concept": names.concept(column),
+            "category": names.category(column),
             "planted_share": np.array(SHARES)[share],
             "iou_true": iou,
             "corrected_iou_true": corrected,
@@ -97,7 +98,7 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
             "corrected_iou": scores.corrected_iou.value[unit, column],
             "corrected_iou_low": corrected_low,
             "corrected_iou_high": corrected_high,
-            "label": words.concept(verdict.column),
+            "label": names.concept(verdict.column),
             "q": verdict.q,
             "found": verdict.interpretable,
             "right": right,
@@ -118,7 +119,7 @@ def _error(scores: Scores, unit: Ints, column: Ints) -> Floats:
 
 
 def _smallest(planted: pd.DataFrame, scores: Scores, significant: float) -> pd.DataFrame:
-    """One row a concept: the smallest chance-corrected IoU that is found with a probability of at least 80%.
+    """One row per concept: the smallest chance-corrected IoU that is found with a probability of at least 80%.
 
     `significant` is the largest p-value of units that are interpretable.
     """

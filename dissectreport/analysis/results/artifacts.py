@@ -72,7 +72,7 @@ CHOICE = (
 )
 
 MARKED = "The units that a person marked as artifacts."
-"""What edits of marked units are by."""
+"""How marked units were chosen, for the file of edits."""
 
 COLUMNS: Mapping[str, str] = {
     "role": "why the unit was ablated alone: leading (estimate above 0), bottom (smallest estimates, which may "
@@ -159,7 +159,7 @@ class Figures:
     """The quality of a model's images, for comparison with another model's."""
 
     features: str
-    """What saw the images, how many on each side, and what real ones are: figures of others do not compare."""
+    """The features, the images on each side, and the real images: only figures with the same ones can be compared."""
     figures: pd.DataFrame
     """measure, value, low, high, less_is_better."""
 
@@ -242,11 +242,11 @@ class Artifacts:
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     units: pd.DataFrame
-    """One row a unit of the layer, by unit: unit, role, rank, estimate, tested_images, measured_effect*, share, p,
+    """One row per unit of the layer, by unit: unit, role, rank, estimate, tested_images, measured_effect*, share, p,
     q, difference*, second_effect*, second_share, second_q, confirmed,
     artifact, effect_rank, repair_rank, mean_activation, images_on, frechet, frechet_random*, frechet_ratio."""
     quality: pd.DataFrame
-    """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
+    """One row per (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
     curve: pd.DataFrame
     """The kernel distance of repair, marked units and random sets on the same latents: set, number, units, activation,
     images, real, distance, change*."""
@@ -256,7 +256,7 @@ class Artifacts:
     agreement: pd.DataFrame
     """One row: tested, spearman*, noise_ceiling*."""
     images: pd.DataFrame
-    """One row an image that is shown: kind, sample, before, after, on."""
+    """One row per image that is shown: kind, sample, before, after, on."""
     worst: Repaired
     gained: Repaired
     """The held-out images whose realism score rises most; none where the shown units were not scored together."""

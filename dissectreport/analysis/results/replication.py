@@ -60,7 +60,7 @@ class Replication:
     """A second measurement of the claims of a run."""
 
     claims: pd.DataFrame
-    """One row a claim: claim, layer, claim_units, concept, category, first*, again*, replicated."""
+    """One row per claim: claim, layer, claim_units, concept, category, first*, again*, replicated."""
     digest: str
     """The SHA-256 of the claims, fixed before they were measured again."""
     is_current: bool

@@ -12,7 +12,7 @@ from dissectreport import files
 from dissectreport.errors import OutputError, counted
 from dissectreport.files import Say, place, silent
 from dissectreport.report.common.ledger import LEDGER, Digests, Ledger, digest_of, read_ledger
-from dissectreport.report.site.standing import address, changed_files, digests, named, others_among, refuse_others
+from dissectreport.report.site.existing_files import address, changed_files, digests, named, others_among, refuse_others
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Written:
     bytes: int
     """Size of those files together."""
     left_out: tuple[str, ...] = ()
-    """What was left out to stay within the limit, a line a step."""
+    """What was left out to stay within the limit, one line per step."""
 
 
 @dataclass(frozen=True)
