@@ -149,7 +149,7 @@ def write_failure(path: Path, error: OSError) -> str:
 
 
 def is_inside(name: object) -> bool:
-    """Whether a name that stands in a file is a relative path that cannot leave its folder: `a/b.html`.
+    """Whether a name in a file is a relative path that cannot leave its folder: `a/b.html`.
 
     >>> is_inside("a/b.html"), is_inside("../b"), is_inside("/b"), is_inside("a//b"), is_inside("C:b")
     (True, False, False, False, False)

@@ -490,13 +490,13 @@ def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artif
     assert random["change"].min() > best, "they are other units"
     sizes = set(curve.loc[curve["set"] == "worst", "units"])
     assert set(random["units"]) == sizes and len(random) == TINY.random_sets * len(sizes)
-    assert max(sizes) == min(max(TINY.sizes), len(found.candidates))
+    assert max(sizes) == min(max(TINY.sizes), len(found.repairable))
     assert (curve["images"] == 100).all()
 
 
 def test_latents_of_their_own_choose_how_many(found: Artifacts) -> None:
     choice = found.choice.set_index("units")
-    assert choice.index.tolist() == repair_sizes(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
+    assert choice.index.tolist() == repair_sizes(TINY.sizes, len(found.repairable)) and choice["chosen"][2]
     assert (choice["images"] == 104).all() and choice.loc[2, "change_high"] < 0
 
 
@@ -556,7 +556,7 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
 
 
 def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismSides) -> None:
-    """Nor any control unit: all few units are suspected, and none does anything."""
+    """Nor any control unit: all few units are candidates, and none does anything."""
     rows = np.repeat(np.random.default_rng(4).standard_normal((40, 1, D)), 4, axis=1)
     tested = SingleUnits(np.arange(3), ("leading", "bottom", "bottom"))
     indices = tested.finalists(Effects.of(rows, sides.real), 8)
@@ -591,7 +591,7 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
     found, *_ = artifact_units(Options(**{**vars(options), **asked}))
     assert set(found.listed) == set(TRUTH.artifacts), "precision and recall are 1"
-    assert set(found.candidates[:2]) == set(TRUTH.artifacts)
+    assert set(found.repairable[:2]) == set(TRUTH.artifacts)
     table = found.units.set_index("unit")
     assert (table.loc[list(TRUTH.artifacts), "tested_images"] == shipped.retested).all()
 
@@ -784,17 +784,17 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     none = sentence_of(replace(found, chosen=0), options)
     assert none.startswith("No repair is recommended: ablating the")
     assert none.endswith(f"lower KID on the {TINY.size_selection} images used to choose a size.")
-    untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
+    untried = sentence_of(replace(found, chosen=0, repairable=(), choice=found.choice[:0]), options)
     assert untried.startswith("No repair was tried: no candidate of features")
-    assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
+    assert list(artifact_lines(replace(found, chosen=0, repairable=())))[-1].startswith("no repair was tried")
 
 
 def test_the_page_says_where_the_repair_differs_from_the_artifact_units(found: Artifacts) -> None:
-    assert repair_and_listed(replace(found, candidates=(1, 2), chosen=2, listed=(2, 1))) == ""
+    assert repair_and_listed(replace(found, repairable=(1, 2), chosen=2, listed=(2, 1))) == ""
     assert repair_and_listed(replace(found, chosen=0)) == ""
-    both = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=2, listed=(1, 7)))
+    both = repair_and_listed(replace(found, repairable=(1, 3, 4), chosen=2, listed=(1, 7)))
     assert both == "The repair also ablates 3 (not an artifact unit) and does not ablate 7."
-    fewer = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
+    fewer = repair_and_listed(replace(found, repairable=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
     assert fewer == "The repair does not ablate 3, 4."
 
 

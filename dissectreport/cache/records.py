@@ -218,7 +218,7 @@ def source_of(model: str) -> str:
     """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names.
 
     Settings stay behind the path of a checkpoint, because a model with others is another model. Bytes of a path that
-    are no UTF-8 stand there as \\xe9. A model with directions is one of its own, by their files.
+    are not UTF-8 are written as \\xe9. A model with directions is one of its own, by their files.
     """
     model, files = split_directions(model)
     if files:
@@ -258,7 +258,7 @@ def unique_name(cache: Path, name: str, source: str) -> str:
 def of_model(runs_of_all: Iterable[Record], model: str) -> list[Record]:
     """The runs of a model: by its file if `model` is an address, else by its name.
 
-    A name of the catalogue stands before a model of a file that has the same name.
+    A name of the catalogue comes before a model of a file that has the same name.
     """
     source, every_run = source_of(model), list(runs_of_all)
     if source:

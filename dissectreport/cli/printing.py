@@ -123,7 +123,7 @@ def _repair(artifacts: Artifacts) -> Iterator[str]:
         if sentence_of_lists := repair_and_listed(artifacts):
             yield sentence_of_lists
         yield repair_against_random(artifacts)
-    elif artifacts.candidates:
+    elif artifacts.repairable:
         yield "no repair is recommended: no number of ablated units lowers KID significantly"
     else:
         yield "no repair was tried: no candidate lowers KID when it is ablated alone"

@@ -113,7 +113,7 @@ def _progressive(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenera
 
 
 def _dcgan(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenerator:
-    """The DCGAN in a checkpoint. The number of its classes is in the catalogue, because shapes do not tell it."""
+    """The DCGAN in a checkpoint. The number of its classes is in the catalogue, because shapes do not show it."""
     tensors = select_tensors(checkpoint.content, entry.extra.get("part", ""))
     settings = {dcgan.CLASSES: entry.extra.get("classes", 0)}
     network = channels_last(dcgan.from_tensors(NetworkTensors(tensors, settings=settings), DEFAULT_SAMPLING))

@@ -22,7 +22,7 @@ from dissectreport.analysis.artifacts.selection import (
     SizeChanges,
     judge_units,
 )
-from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.analysis.results.artifacts import CANDIDATES
 from dissectreport.cache.reader import save
 from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import FolderError
@@ -363,8 +363,8 @@ class ArtifactPasses:
         """The units of the repair, else the artifact units, else the worst ones."""
         verdict = judge_units(tests, tested, changes.kernel_distance)
         listed = verdict.listed(tested)
-        suspected = set(tested.indices(*SUSPECTED).tolist())
-        by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
+        candidates = set(tested.indices(*CANDIDATES).tolist())
+        by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in candidates)
         # If no unit helps, only one is shown: reviewing several harmful units is of no use.
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]
         return ShownUnits(shown, as_set(listed or shown))

@@ -41,7 +41,7 @@ COUNTING: Mapping[str, Counting] = {
 PLANTED = 9e-5
 """Seconds of one core to count the planted units of one concept in one sample."""
 PICTURES = 1000
-"""Images that are made once more to be shown, about."""
+"""Approximate number of images that are made again to be shown."""
 KEPT, KEPT_OF_CONTROL = 600, 130
 """Bytes kept of one unit and concept in one shard, after compression, and of one unit of a control."""
 ANALYSIS, UNIT = 0.016, 0.035

@@ -152,7 +152,7 @@ class RayWorkers(Workers):
         return [actor for turn in range(EACH) for actor, count in load.items() if count <= turn]
 
     def _gather(self, needed: int) -> None:
-        """Ask for more actors where there is room for them, now and then."""
+        """Ask for more actors from time to time, if there is room for them."""
         if time.monotonic() < self._looked + WAIT:
             return
         self._looked = time.monotonic()

@@ -198,14 +198,14 @@ class RepairExample:
     """Held-out latents."""
     units: Units
     """Units that are ablated."""
-    suspects: Units
+    heat_units: Units
     """Units whose activations the heat map shows; () for none."""
     means: tuple[float, ...] = ()
-    """Mean absolute activation of each suspect, by which it is divided there."""
+    """Mean absolute activation of each shown unit, by which it is divided there."""
 
 
 def make_repair_examples(source: Source, key: ArtifactKey) -> Callable[[RepairExample], RepairPictures]:
-    """The pass that makes images before and after a repair, and shows where the suspected units are on."""
+    """The pass that makes images before and after a repair, and shows where the shown units are on."""
     model = EditedModel(source.models(), key)
 
     def work(example: RepairExample) -> RepairPictures:
@@ -220,16 +220,14 @@ def repair_pictures(model: EditedModel, key: ArtifactKey, example: RepairExample
     at = model.open(key.scoring_seed, sample, 1)
     before, after = image_pair(model, at, Edit(example.units)(at.activations))
     features = np.stack([describe(model, before), describe(model, after)], axis=1)
-    heat, peaks = suspected_activations(at.activations, example)
+    heat, peaks = heat_activations(at.activations, example)
     return RepairPictures(np.array([sample]), as_bytes(before), as_bytes(after), features, heat, peaks)
 
 
-def suspected_activations(
-    activations: Tensor, example: RepairExample
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, h, w) the strongest suspected unit, each over its mean, and (n, suspects) their peaks; empty without any."""
-    maps = activations[:, list(example.suspects)].float().cpu()
-    if not example.suspects:
+def heat_activations(activations: Tensor, example: RepairExample) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, h, w) the strongest shown unit, each over its mean, and (n, heat units) their peaks; empty without any."""
+    maps = activations[:, list(example.heat_units)].float().cpu()
+    if not example.heat_units:
         return np.zeros((len(maps), 0, 0), np.float32), np.zeros((len(maps), 0), np.float32)
     means = torch.tensor(example.means).clamp(min=1e-12)[:, None, None]
     # The maximum, because in a sum one unit could hide another.

@@ -16,7 +16,7 @@ from dissectreport.worker.first_batch import CLOSE
 from dissectreport.worker.loaded_networks import Models
 
 FEW = 2
-"""Samples that are computed once more, apart from their batch."""
+"""Samples that are computed again, outside of their batch."""
 LARGE = 0.01
 """Share of pixels from which a concept is compared with its probability."""
 MARGIN = 0.05

@@ -1,6 +1,6 @@
 """The pass that makes a network ready to be painted on in a page: exported after a layer, with a gallery of latents.
 
-Every file is compared with torch on the spot, on images of the gallery with and without edits.
+Every file is compared with torch at once, on images of the gallery with and without edits.
 """
 
 from __future__ import annotations

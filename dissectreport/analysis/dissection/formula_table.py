@@ -1,6 +1,6 @@
 """Every unit's formula of concepts: chosen on the selection half, scored on the held-out half, and tested.
 
-The control is the same search on the masks of the next image, where a unit knows nothing of what it is compared with.
+The control is the same search on the masks of the next image, which are unrelated to the activations.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class Repaired:
     after: NDArray[np.uint8]
     """(k, height, width, 3)"""
     heat: NDArray[np.float32]
-    """(k, h, w) activation of the strongest suspected unit, each over its own mean; (0, 0, 0) for images without."""
+    """(k, h, w) activation of the strongest candidate, each over its own mean; (0, 0, 0) for images without."""
 
 
 @dataclass(frozen=True)
@@ -201,11 +201,11 @@ class Artifacts:
     """Images on each side where real images are compared with other real ones."""
     selection: int
     tested: int
-    """Testing latents, on which all suspected and control units are ablated one by one."""
+    """Testing latents, on which all candidates and control units are ablated one by one."""
     retested: int
     """Further latents for the best candidates; only these measure the reported effects."""
     finalists: int
-    """How many suspected units are tested further at most."""
+    """How many candidates are tested further, at most."""
     size_selection: int
     """Testing latents on which the size of the repair is chosen."""
     scored: int
@@ -231,8 +231,8 @@ class Artifacts:
     order: tuple[int, ...]
     """Every unit that was tested, control units too: candidates tested further, then others, by decreasing
     measured_effect."""
-    candidates: tuple[int, ...]
-    """The units that a repair may ablate, worst first: suspected units whose ablation alone improves images."""
+    repairable: tuple[int, ...]
+    """The units that a repair may ablate, best first: candidates whose ablation alone improves images."""
     chosen: int
     """How many of the worst units the repair ablates; 0 where no repair is recommended."""
     shown: tuple[int, ...]
@@ -285,17 +285,17 @@ class Artifacts:
     @property
     def repair(self) -> tuple[int, ...]:
         """The units that the repair ablates, worst first."""
-        return self.candidates[: self.chosen]
+        return self.repairable[: self.chosen]
 
     def is_repair(self, images: str, units: int) -> bool:
         """Whether a row of a table (its set and units) is about the recommended repair."""
         return images == EditedSet.WORST and units == self.chosen
 
     @property
-    def suspected(self) -> int:
+    def candidate_count(self) -> int:
         """Units among which artifact units were looked for, one by one."""
-        return int(self.units["role"].isin(SUSPECTED).sum())
+        return int(self.units["role"].isin(CANDIDATES).sum())
 
 
-SUSPECTED = (Role.LEADING, Role.BOTTOM)
+CANDIDATES = (Role.LEADING, Role.BOTTOM)
 """Roles of the units among which artifact units are looked for."""

@@ -1,4 +1,4 @@
-"""The claims of a run, and what a second measurement on fresh latents found."""
+"""The claims of a run, and what the results of a second measurement on new latents."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import gain
 
 COMMON = 0.001
-"""Share of all pixels that a concept must cover to stand in the chart of side effects."""
+"""Share of all pixels that a concept must cover to be in the chart of side effects."""
 CARDS = 9
 """Cards of causal units before the rest is folded."""
 SIGNIFICANT = 0.05

@@ -72,7 +72,9 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"the disk is full: {path} was not written; free some space and render again")
     if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-        return OutputError(f"cannot write {path}: a file stands where a folder is needed, or the reverse; move it away")
+        return OutputError(
+            f"cannot write {path}: there is a file where a folder is needed, or the reverse; move it away"
+        )
     return OutputError(f"cannot write {path}: {error.strerror or error}; choose another folder")
 
 
