@@ -1,6 +1,6 @@
 """How far a run is, in a small file of its cache: `dissectreport status` reads it on any machine with the cache.
 
-A file lasts as long as its run: one that ended well leaves none, one that was stopped or killed leaves its last news.
+A file lasts as long as its run: one that ended well leaves none, one that was stopped or killed leaves its last state.
 Parts of a run have a file each, which lasts until they are merged.
 """
 
