@@ -58,7 +58,7 @@ def load(entry: CatalogueEntry, weights: Path | str | None = None, images: Path 
     if images is None and redraws:
         raise BadOption(f"{entry.name} redraws photographs; name a folder of them with --images FOLDER")
     if images is not None and not redraws:
-        raise BadOption(f"{entry.name} draws images of its own; leave out --images {images}")
+        raise BadOption(f"{entry.name} generates images of its own; leave out --images {images}")
     checkpoint, provenance = _from_file(entry, Path(weights)) if weights else _published(entry)
     made = _redrawing(entry, checkpoint, images) if images is not None else _drawing(entry, checkpoint, bool(weights))
     facts = {

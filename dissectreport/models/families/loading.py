@@ -71,7 +71,7 @@ def load(
     if opened.inputs is None:
         return redrawing(opened, photographs_of(path, opened, images), name, facts)
     if images is not None:
-        raise BadOption(f"{path} generates images ({opened.title}); leave out --images {images}")
+        raise BadOption(f"{path} generates images of its own ({opened.title}); leave out --images {images}")
     return NetworkGenerator(
         name=name,
         module=opened.module,
