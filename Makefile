@@ -20,6 +20,9 @@ CASES ?= 5000
 BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
+# The checks of Python, and those of scripts and templates, run beside each other.
+MAKEFLAGS += -j2
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks findings lint lint-web format-web types bench train-generator \
 	train-in-stages train-segmenter train-classifier clean
@@ -48,8 +51,8 @@ coverage: $(VENV)/.ready-dev  ## run all tests and report branch coverage; fails
 mutants: $(VENV)/.ready-dev  ## mutation testing of the statistics and the counting (an hour; by hand, not in CI)
 	$(BIN)/python tools/mutants.py
 
-fuzz: $(VENV)/.ready-dev  ## try every reader of files with random input, 5,000 cases each (some 40 minutes; not in CI)
-	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz.py
+fuzz: $(VENV)/.ready-dev  ## try every reader of input with random content, 5,000 cases each (hours; not in CI)
+	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz*.py
 
 test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
 	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo and not network"
@@ -60,8 +63,9 @@ test-demo: $(VENV)/.ready-dev  ## build a whole site, download real networks, an
 real-networks: $(VENV)/.ready-dev  ## build the real networks of docs/real-networks.md, and write that page (downloads them)
 	$(BIN)/python tools/real_networks.py --build
 
-findings: $(VENV)/.ready-dev  ## build the embedded models that site/ lacks, and write docs/findings.md from the reports
+findings: $(VENV)/.ready-dev  ## build the embedded models that site/ lacks, and write what was found into docs
 	$(BIN)/python tools/findings.py --build
+	$(BIN)/python tools/classifier_findings.py --build
 
 lint: $(VENV)/.ready-dev  ## Python: format and lint, by ruff
 	$(BIN)/ruff format --check .

@@ -135,14 +135,16 @@ def _generator(name: str, weights: str) -> Generator:
 
 
 def _reading(name: str, settings: str, weights: str) -> object:
-    """The network of a declared name that reads the photographs of a folder, which is all that settings may say."""
-    key, _, folder = settings.partition("=")
-    if key != "images" or "," in folder or name not in names(GENERATORS):
+    """The network of a declared name that reads the photographs of folders, which are all that settings may name."""
+    values = dict(pair.partition("=")[::2] for pair in settings.split(","))
+    if not values.keys() <= {"images", "validation"} or name not in names(GENERATORS):
         raise BadOption(f"{settings} are settings of checkpoints, and {name} is none; leave them out")
-    function = _by_entry_point(GENERATORS, name)
-    if not callable(function) or "images" not in inspect.signature(function).parameters:
-        raise BadOption(f"{name} reads no photographs; leave out --images {unquoted_path(folder)}")
-    return _called(GENERATORS, name, partial(function, images=unquoted_path(folder)), weights)
+    function, folders = _by_entry_point(GENERATORS, name), {key: unquoted_path(value) for key, value in values.items()}
+    for key, folder in folders.items():
+        if not callable(function) or key not in inspect.signature(function).parameters:
+            raise BadOption(f"{name} reads no photographs; leave out --{key} {folder}")
+    assert callable(function), "it has the parameters"
+    return _called(GENERATORS, name, partial(function, **folders), weights)
 
 
 def _recognised(path: Path, settings: str, weights: str) -> object:
@@ -153,7 +155,9 @@ def _recognised(path: Path, settings: str, weights: str) -> object:
         raise BadOption(f"{path} has its own weights; leave out --weights {weights}")
     chosen = loading.settings_of(settings)
     return answered(
-        ModelError, f"{path} cannot be opened", lambda: loading.load(path, chosen.sampling, images=chosen.images)
+        ModelError,
+        f"{path} cannot be opened",
+        lambda: loading.load(path, chosen.sampling, images=chosen.images, validation=chosen.validation),
     )
 
 

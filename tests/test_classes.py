@@ -20,6 +20,7 @@ from dissectreport.cache.reader import CacheReader
 from dissectreport.models import planted_classifier, scenes_classifier
 from dissectreport.models.classifier import ClassifierModel
 from dissectreport.models.planted_classifier import CLASSES, UNIT, UNITS, WEIGHTS
+from dissectreport.pipeline.classes import UnitRanking, units_to_test
 from dissectreport.pipeline.measure import measure
 from dissectreport.pipeline.options import Options
 from dissectreport.records.classes import ClassPlan, ClassRecord, LinearHead
@@ -28,7 +29,7 @@ from dissectreport.run.plan import ClassKey
 from dissectreport.run.shards import Shard
 from dissectreport.stats.shares import paired_difference
 from dissectreport.worker.attacks import attacked, lengths, randomly_changed
-from dissectreport.worker.classes import find_head, make_predictions, make_scores
+from dissectreport.worker.classes import find_head, make_estimates, make_predictions, make_scores
 from dissectreport.worker.loaded_networks import Source
 from tests.support import planted_classes as oracle
 
@@ -216,11 +217,58 @@ def test_the_closed_form_and_the_network_itself_agree(measured: Measured) -> Non
 
 
 def test_scores_are_those_of_the_network(areas: Mapping[int, Any], truth: list[int]) -> None:
-    scores = make_scores(SOURCE, KEY)(Shard(0, 0, 48))
+    scores = make_scores(SOURCE, KEY, range(SAMPLES))(Shard(0, 0, 48))
     assert scores.truth.tolist() == truth[:48]
     assert scores.logits.argmax(1).tolist() == [oracle.prediction(areas[sample]) for sample in range(48)]
     expected = [[float(areas[sample][unit]) for unit in range(len(UNITS))] for sample in range(48)]
     assert np.allclose(scores.means, expected, atol=1e-6)
+
+
+# --- estimates ------------------------------------------------------------------------------------------------------
+
+
+def test_estimates_are_those_of_the_formula_for_weighted_means() -> None:
+    """The gradient of log p(c) by the mean of unit u is the weight of c minus the mean weight under p."""
+    numbers = range(16)
+    scores = make_scores(SOURCE, KEY, numbers)(Shard(0, 0, 16))
+    weights = planted_classifier.weights().numpy().astype(np.float64)
+    logits = scores.logits.astype(np.float64)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    expected = scores.means * (weights[scores.truth] - shares @ weights)
+    found = make_estimates(SOURCE, KEY, numbers)(Shard(0, 0, 16))
+    assert found.samples.tolist() == list(numbers)
+    assert np.abs(expected).max() > 0.1
+    assert np.allclose(found.lost, expected, atol=1e-4)
+
+
+def test_all_units_are_tested_where_they_are_few_enough() -> None:
+    for tested in units_to_test(np.ones((2, 9)), 9):
+        assert tested.tolist() == list(range(9))
+    for tested in units_to_test(np.full((2, 9), np.nan), 3):
+        assert tested.tolist() == list(range(9))
+
+
+def test_else_those_that_gradients_put_first_and_random_ones() -> None:
+    estimate = np.zeros((2, 100))
+    estimate[0, [7, 8]], estimate[1, [50, 51]] = (3, 2), (5, 4)
+    tested, checked = units_to_test(estimate, 16)
+    assert len(tested) == 16
+    assert len(checked) == 2
+    assert {7, 8, 50, 51, *checked.tolist()} <= set(tested.tolist())
+    assert np.array_equal(units_to_test(-estimate, 16)[1], checked)
+
+
+def test_a_unit_that_was_not_tested_stands_by_its_estimate() -> None:
+    """Units 0, 2 and 3 were ablated alone: one costs accuracy, one adds some, and one changes no prediction."""
+    nan = np.nan
+    ranking = UnitRanking(
+        np.array([[0.2, nan, -0.1, 0.0, nan]]),
+        np.array([[0.1, nan, 0.3, 0.05, nan]]),
+        np.array([[9.0, 0.4, 9.0, 9.0, 0.01]]),
+        np.array([0, 2, 3]),
+    )
+    assert ranking.order.tolist() == [[0, 1, 3, 4, 2]]
 
 
 # --- accuracy and its intervals ---------------------------------------------------------------------------------
@@ -304,8 +352,11 @@ def test_every_class_is_divided_in_halves() -> None:
 
 def test_classes_with_few_images_are_not_studied() -> None:
     truth = np.repeat([4, 2, 7], [3, 5, 9])
-    assert studied_classes(truth, 8).tolist() == [7, 2]
-    assert studied_classes(truth, 1).tolist() == [7]
+    selected = is_selection(truth)
+    assert studied_classes(truth, selected, 8).tolist() == [7, 2]
+    assert studied_classes(truth, selected, 1).tolist() == [7]
+    # All images of class 7 but one rank units.
+    assert studied_classes(truth, np.arange(17) != 16, 8).tolist() == []
 
 
 def test_selection_and_held_out_images_differ(measured: Measured) -> None:

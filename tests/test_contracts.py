@@ -92,6 +92,18 @@ def test_what_makes_numbers_wrong_is_refused(change: dict[str, Any], line: str) 
         found(Halves(**change))
 
 
+def test_labels_whose_number_is_one_too_low_are_refused_although_some_are_missing() -> None:
+    """What is labelled nothing is not compared, and red is never probable, neither here nor elsewhere."""
+    three = Vocabulary.of(object=("red", "green", "blue"))
+    segmenter = Halves(
+        vocabulary=three,
+        labels=lambda labels: labels - 1,
+        likely=lambda p: torch.cat([torch.full_like(p[:, :1], 0.1), p[:, 1:]], 1),
+    )
+    with pytest.raises(SegmenterError, match=r"where it labels red, green is more probable; .* off by one\?"):
+        found(segmenter)
+
+
 def test_images_that_depend_on_the_batch_are_a_caution() -> None:
     models = Models(Source("planted", "planted"))
     z = models.latents(1, 0, 4)

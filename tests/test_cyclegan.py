@@ -127,8 +127,10 @@ def test_a_generator_is_recognised_and_computes_the_same(how: dict[str, object],
 
 def test_statistics_that_an_old_torch_kept_for_nothing_are_left_out(tmp_path: Path) -> None:
     network = original(norm="plain")
-    counted = {name.replace("bias", kind): torch.ones(4) for name in tensors(network) for kind in ("running_mean",)}
-    old = {name.replace(".1.", ".2."): value for name, value in counted.items() if name.startswith("model.1.")}
+    norms = {"model.2": 4, "model.10.conv_block.2": 16, "model.13": 8}
+    old = {
+        f"{name}.{kind}": torch.ones(size) for name, size in norms.items() for kind in ("running_mean", "running_var")
+    }
     opened = open_found(find(open_model_file(saved({**tensors(network), **old}, tmp_path))), Sampling())
     images = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
@@ -162,9 +164,14 @@ def test_a_discriminator_of_patches_is_called_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"model.10.conv_block.1.weight": torch.zeros(16, 9, 3, 3)}, "model.10.conv_block.1.weight has shape"),
+        (
+            {"model.10.conv_block.1.weight": torch.zeros(16, 9, 3, 3)},
+            "conv_block.1.weight takes 9 channels and makes 16, but 16 come in",
+        ),
         ({"model.10.conv_block.3.weight": torch.zeros(16, 16, 3, 3)}, "a residual block has two, at 1 and 5"),
         ({"model.4.bias": torch.zeros(3)}, "model.4.bias has shape"),
+        ({"model.7.weight": torch.zeros(16, 9, 3, 3)}, "model.7.weight takes 9 channels, but 8 come in"),
+        ({"model.12.weight": torch.zeros(9, 8, 3, 3)}, "model.12.weight takes 9 channels, but 16 come in"),
         ({"model.11.conv_block.2.other": torch.zeros(3)}, "of no known family: the nearest is CycleGAN"),
         ({"model.17.weight": torch.zeros(3, 4, 5, 5)}, "of no known family"),
     ],

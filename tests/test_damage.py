@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.store import DIGEST, Store, folders, is_sealed, sealed_json
 from dissectreport.errors import CacheError, UnknownName
 from dissectreport.pipeline import cache_tools
+from dissectreport.pipeline.journal import Journal
 from dissectreport.pipeline.options import Options
 from dissectreport.stats.joint import Joint
 from tests.support.reporters import RecordingReporter
@@ -117,6 +119,33 @@ def test_damage_is_reported_and_repaired_by_the_next_run(cache: Path, finished: 
     assert cache_tools.damaged(cache) == [victim]
     assert any(str(victim) in line and "was damaged" in line for line in measure(cache).lines)
     assert victim.read_bytes() == whole and cache_tools.damaged(cache) == []
+
+
+def test_pipes_and_links_in_a_cache_are_neither_waited_for_nor_written_through(cache: Path, tmp_path: Path) -> None:
+    store = next(iter(folders(cache / "measurements")))
+    victims = [store.path(store.names()[0]), store.facts_path, record_of(cache)]
+    for victim in victims:
+        victim.unlink()
+        os.mkfifo(victim)
+    assert set(cache_tools.damaged(cache)) >= {victims[0], victims[2]}
+    assert any("was damaged" in line for line in measure(cache).lines)
+    assert cache_tools.damaged(cache) == []
+    precious = tmp_path / "precious"
+    shutil.move(store.folder, precious)
+    store.folder.symlink_to(precious)
+    (precious / "facts.json").write_text("mine")
+    with pytest.raises(CacheError, match="is a symbolic link, and the cache is not written through links"):
+        measure(cache)
+    assert (precious / "facts.json").read_text() == "mine"
+
+
+def test_the_news_of_a_run_are_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    news = Journal(RecordingReporter(), Options("planted", cache=tmp_path))
+    news.path.parent.mkdir()
+    news.path.symlink_to(tmp_path / "precious")
+    news._write("running")
+    assert (tmp_path / "precious").read_text() == "mine" and not news.path.is_symlink()
 
 
 @pytest.mark.parametrize("name", ["../../precious", "/tmp", "..", "", "0123456789ABCDEF", "0123456789abcdef/.."])

@@ -11,19 +11,22 @@ import torch
 from PIL import Image
 
 from dissectreport import plugins
+from dissectreport.cache.records import Record
 from dissectreport.checkpoints.reporting import reporting_to
 from dissectreport.errors import BadOption, DissectReportError, FolderError, ModelError, UnknownName
 from dissectreport.models.class_labels import read_names, table_classes
 from dissectreport.models.classifier import UNKNOWN, ClassesGiven, ClassifierModel, as_classifier
 from dissectreport.models.image_folder import File, ImageFolder, open_folder
 from dissectreport.models.image_model import FolderImageModel
+from dissectreport.pipeline import stages
 from dissectreport.pipeline.classes import ClassPasses, with_known_classes
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.preflight import Verdict, preflight
-from dissectreport.pipeline.prepare import prepare
+from dissectreport.pipeline.prepare import Job, prepare
 from dissectreport.pipeline.reporter import Silent
 from dissectreport.pipeline.stages import ClassStage, Product, RunContext
 from dissectreport.run.engine import Workers
+from dissectreport.vocabulary import NOTHING, Vocabulary
 from dissectreport.worker.loaded_networks import Source
 from tests.support.reporters import RecordingReporter
 
@@ -353,23 +356,50 @@ def test_a_class_with_few_images_is_refused_only_if_it_is_named(place: Path) -> 
         with_known_classes(prepare(options(place, classes=("blue",))), Silent())
 
 
+def some_record() -> Record:
+    """The record of a run that measured nothing yet."""
+    return Record("mine", "corrected", {}, 24, (), "", Vocabulary((NOTHING,)), {}, {}, {}, "", ())
+
+
 def test_a_network_that_names_one_class_is_dissected_all_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without labels, the classes are only known once the network has named them."""
 
     def refuse(passes: ClassPasses) -> None:
         raise ModelError("fewer than two classes")
 
+    saved: list[Record] = []
+
+    def save(_job: Job, record: Record, _folders: set[str]) -> Product:
+        saved.append(record)
+        return Product(record)
+
     monkeypatch.setattr(ClassPasses, "run", refuse)
+    monkeypatch.setattr(stages, "save_record", save)
     described(place, "", 'images = { folder = "photos/red", size = [16, 16] }\n')
     for chosen in ({}, {"class_layer": "features"}):
         job, reporter = prepare(options(place, layers=("features",), **chosen)), RecordingReporter()
-        run, product = RunContext(job, Workers(1), reporter, None, 0), Product()  # type: ignore[arg-type]
+        run, product = RunContext(job, Workers(1), reporter, None, 0), Product(some_record())  # type: ignore[arg-type]
         if chosen:
             with pytest.raises(ModelError, match="fewer than two classes"):
                 ClassStage().run(run, product)
         else:
-            assert ClassStage().run(run, product) is product
+            assert ClassStage().run(run, product).measured.no_classes == "fewer than two classes"
             assert reporter.lines == ["no classes: fewer than two classes"]
+            assert len(saved) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [({"samples": 6}, "fewer than two classes of mine have 4"), ({"interventions": False}, "told --no-interventions")],
+)
+def test_the_record_says_why_a_classifier_has_no_classes(
+    more: dict[str, object], reason: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "save_record", lambda _job, record, _folders: Product(record))
+    described(place)
+    job = with_known_classes(prepare(options(place, **more)), Silent())
+    run = RunContext(job, Workers(1), Silent(), None, 0)  # type: ignore[arg-type]
+    assert reason in ClassStage().run(run, Product(some_record())).measured.no_classes
 
 
 def test_check_says_how_many_images_are_recognised(place: Path) -> None:

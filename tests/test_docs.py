@@ -7,6 +7,7 @@ import runpy
 import shlex
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-FEW = ["--workers", "1", "--quick", "--no-interventions"]
+FEW = ["--workers", "1", "--quick", "--no-controls", "--no-interventions"]
 """Options with which a page's build takes seconds."""
 
 
 @pytest.mark.slow
 def test_the_page_on_own_generators_can_be_followed(place: Path) -> None:
-    for name, code in {**named("own-gan.md", "python"), **named("own-gan.md", "toml")}.items():
-        (place / name).write_text(code)
+    written("own-gan.md", {"width=16": "width=4"})
     from net import Generator  # type: ignore[import-not-found]
 
     torch.manual_seed(0)
@@ -74,9 +74,13 @@ def follow(page: str, replaced: dict[str, str]) -> None:
             runpy.run_path(words[1])
 
 
-def written(page: str) -> None:
-    """Write the files that a page shows."""
-    for name, code in {**named(page, "python"), **named(page, "toml")}.items():
+def written(page: str, narrower: Mapping[str, str] | None = None) -> None:
+    """Write the files that a page shows, with `narrower` networks, whose units take less time to draw."""
+    files = {**named(page, "python"), **named(page, "toml")}
+    for words, fewer in (narrower or {}).items():
+        assert any(words in code for code in files.values()), words
+        files = {name: code.replace(words, fewer) for name, code in files.items()}
+    for name, code in files.items():
         Path(name).write_text(code)
 
 
@@ -91,7 +95,9 @@ def test_the_page_on_directions_can_be_followed(place: Path) -> None:
 
 @pytest.mark.slow
 def test_the_page_on_networks_that_read_images_can_be_followed(place: Path) -> None:
-    written("networks-that-read.md")
+    narrower = {"(3, 16), (16, 32), (32, 64)": "(3, 4), (4, 8), (8, 16)", "nn.Linear(64, 1)": "nn.Linear(16, 1)"}
+    narrower |= {"nn.Conv2d(3, 24,": "nn.Conv2d(3, 6,", "nn.Conv2d(24, 48,": "nn.Conv2d(6, 12,"}
+    written("networks-that-read.md", narrower | {"nn.Conv2d(48, 8,": "nn.Conv2d(12, 8,"})
     from net import Discriminator, Encoder  # type: ignore[import-not-found]
 
     torch.save({"discriminator": Discriminator().state_dict(), "step": 1}, "training.pt")

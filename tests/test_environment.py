@@ -12,15 +12,24 @@ from pathlib import Path
 import pytest
 
 from dissectreport import files
+from dissectreport.cli.parameters import comma_separated
 from dissectreport.errors import DissectReportError, ModelError, OutputError, answered
 from dissectreport.pipeline.reproduce import comma_joined
+from dissectreport.pipeline.requests import with_commas
 from dissectreport.run.engine import Workers
 
 PROGRAM = [sys.executable, "-m", "dissectreport"]
 NETWORK = """
+import os
+import re
+import signal
+import threading
 import time
 import torch
 from torch import nn
+
+def busy():
+    BUSY
 
 class Net(nn.Module):
     def __init__(self):
@@ -30,13 +39,8 @@ class Net(nn.Module):
         self.out = nn.Conv2d(8, 3, 1)
 
     def forward(self, z):
-        if BUSY:
-            open("started", "a").close()
-            while True:
-                try:
-                    time.sleep(1)
-                except BaseException:
-                    pass
+        open("started", "a").close()
+        busy()
         return self.out(self.body(z[:, :, None, None].expand(-1, -1, 8, 8)).relu()).tanh()
 """
 
@@ -113,17 +117,74 @@ def test_processes_that_can_share_nothing_are_one_line(monkeypatch: pytest.Monke
 
 def test_code_that_reads_the_command_line_sees_an_empty_one(tmp_path: Path) -> None:
     code = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--epochs', default=1)\n"
-    (tmp_path / "net.py").write_text(code + "parser.parse_args()\nBUSY = False\n" + NETWORK)
+    (tmp_path / "net.py").write_text(code + "parser.parse_args()\n" + NETWORK.replace("BUSY", "pass"))
     (tmp_path / "mine.toml").write_text('network = "./net.py:Net"\nlatent = 6\nsegmenter = "colour"\n')
     done = run("layers", "mine.toml", cwd=tmp_path)
     assert done.returncode == 0 and "body" in done.stdout
 
 
 def test_a_list_of_names_with_commas_comes_back() -> None:
-    from dissectreport.cli.parameters import comma_separated
-
     names = ("main.relu 4,6", 'a "quoted" one', "plain")
     assert comma_separated(comma_joined(names)) == names
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("relu 4,6", ("relu 4,6",)),
+        ("out,relu 4, 6", ("out", "relu 4,6")),
+        ("door, double door,out", ("door,  double door", "out")),
+        ("relu 4", ("relu 4",)),
+        ("6,relu 4", ("6", "relu 4")),
+    ],
+)
+def test_names_with_commas_need_no_quotes(given: str, names: tuple[str, ...]) -> None:
+    assert with_commas(comma_separated(given), ("relu 4,6", "out", "door,  double door")) == names
+
+
+CATCHES_ALL = """
+    while True:
+        try:
+            time.sleep(1)
+        except BaseException:
+            pass
+"""
+KEEPS_THE_LOCK = """
+    re.match("(a+)+$", "a" * 60 + "b")
+"""
+STARTS_A_PROCESS = """
+    if not os.fork():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(1000)
+"""
+IGNORES_SIGNALS = """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(1000)
+"""
+DESCRIBED = 'network = "./net.py:Net"\nlatent = 6\nsegmenter = "colour"\n'
+SHORT = ("--samples", "960", "--cache", "c", "--no-interventions")
+
+
+def stopped(folder: Path, busy: str, kind: signal.Signals, workers: int) -> tuple[int, str]:
+    """The status and the last words of a build that is stopped while its network does something."""
+    (folder / "net.py").write_text(NETWORK.replace("    BUSY", busy))
+    (folder / "mine.toml").write_text(DESCRIBED)
+    command = [*PROGRAM, "build", "mine.toml", "--workers", str(workers), *SHORT]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "started").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1.5)  # Long enough for signals that were turned off to be turned on again.
+    began = time.monotonic()
+    process.send_signal(kind)
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - began < 15, "four seconds of grace, on a machine that may be busy"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    return process.returncode, errors
 
 
 @pytest.mark.slow
@@ -131,29 +192,51 @@ def test_a_list_of_names_with_commas_comes_back() -> None:
 def test_a_signal_ends_every_process_although_a_plugin_hangs(
     tmp_path: Path, kind: signal.Signals, workers: int
 ) -> None:
-    (tmp_path / "net.py").write_text("BUSY = True\n" + NETWORK)
-    (tmp_path / "mine.toml").write_text('network = "./net.py:Net"\nlatent = 6\nsegmenter = "colour"\n')
-    command = [
-        *PROGRAM,
-        "build",
-        "mine.toml",
-        "--samples",
-        "960",
-        "--cache",
-        "c",
-        "--workers",
-        str(workers),
-        "--no-interventions",
-    ]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "started").exists():
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
-    began = time.monotonic()
-    process.send_signal(kind)
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - began < 15, "four seconds of grace, on a machine that may be busy"
-    assert process.returncode == 130 and "Traceback" not in errors and "finished work is kept" in errors
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    status, errors = stopped(tmp_path, CATCHES_ALL, kind, workers)
+    assert status == 130 and "Traceback" not in errors and "finished work is kept" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "busy",
+    [KEEPS_THE_LOCK, STARTS_A_PROCESS, IGNORES_SIGNALS],
+    ids=["keeps the lock", "starts a process", "ignores signals"],
+)
+def test_nothing_that_a_plugin_does_outlives_a_signal(tmp_path: Path, busy: str, workers: int) -> None:
+    status, errors = stopped(tmp_path, busy, signal.SIGTERM, workers)
+    assert status in (130, -signal.SIGKILL) and "Traceback" not in errors
+
+
+def test_a_copy_of_the_program_ends_by_itself() -> None:
+    """What a plug-in starts by fork must not stop the program when it is ended."""
+    program = """
+import os, signal, time
+from dissectreport.cli.stopping import stopping
+with stopping():
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+    time.sleep(0.3)
+    os.kill(child, signal.SIGTERM)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    time.sleep(5)
+print("ended well")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split("\n") == [str(-signal.SIGTERM), "ended well", ""] and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("check", "x" * 300), "no generator"),
+        (("check", "~nobody_of_this_name/net.pkl"), "~nobody_of_this_name"),
+        (("check", "planted", "--cache", "x" * 300), "File name too long"),
+        (("layers", "planted", "--segmenter", "masks:~nobody_of_this_name/masks"), "there is no such home folder"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(words: tuple[str, ...], line: str, tmp_path: Path) -> None:
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 1 and line in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1

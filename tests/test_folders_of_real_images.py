@@ -164,6 +164,21 @@ def test_a_normalisation_that_cannot_be_is_refused(
         replace(reader(small), mean=mean, std=std)
 
 
+def test_means_of_bytes_and_channels_that_are_none_are_refused(small: Path) -> None:
+    with pytest.raises(ModelError, match="are of colours from 0 to 255; divide mean and std by 255"):
+        replace(reader(small), mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
+    with pytest.raises(ModelError, match=r"has the channels \[3, 2, 1\]; give 0, 1 and 2"):
+        replace(reader(small), channels=(3, 2, 1))
+
+
+def test_a_network_may_take_blue_first(small: Path) -> None:
+    made = reader(small)
+    other = replace(made, channels=(2, 1, 0), identity="")
+    images = made.latents(1, 0, 2)
+    assert torch.equal(other.normalised(images), made.normalised(images)[:, [2, 1, 0]])
+    assert torch.equal(other(images), images) and other.identity != made.identity
+
+
 def test_more_samples_than_images_are_refused(small: Path) -> None:
     with pytest.raises(FolderError, match="the folder small has 20 images; --samples must be at most 20"):
         reader(small).latents(1, 16, 5)

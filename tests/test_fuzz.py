@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -32,8 +25,7 @@ from dissectreport.cache.store import DIGEST, Store, sealed_json
 from dissectreport.checkpoints.transfer import PartialDownload, resumable
 from dissectreport.checkpoints.weight_files import read_checkpoint
 from dissectreport.cli.parameters import comma_separated
-from dissectreport.errors import DissectReportError
-from dissectreport.image_files import opened_image
+from dissectreport.image_files import fitted
 from dissectreport.models.class_labels import read_names as read_class_names
 from dissectreport.models.class_labels import table_classes
 from dissectreport.models.described_values import inputs_of, output_of
@@ -55,71 +47,9 @@ from dissectreport.run.plan import FORMAT
 from dissectreport.segmenters.mask_files import read_names as read_mask_names
 from dissectreport.segmenters.unified_labels import ClassNames
 from tests.support.dissections import example_dissection
+from tests.support.fuzzing import Reader, fuzzed, harmless, patient, repacked, tried, try_reader
 from tests.support.mutations import NASTY, changed_json, damaged
 from tests.support.records import RECORD
-
-CASES = int(os.environ.get("DISSECTREPORT_FUZZ", "0"))
-"""Cases of each reader; 0 for those of a usual run."""
-SECONDS = 60.0
-"""In which every case must end, on a busy machine too."""
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-STARTING = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pty.spawn", "socket.connect")
-CHANGING = ("os.remove", "os.rename", "os.rmdir", "shutil.rmtree", "os.truncate", "os.symlink", "os.link", "os.chmod")
-
-_allowed: Path | None = None
-"""The only folder in which files may change now; None while nothing is watched."""
-_outside: list[str] = []
-
-
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if _allowed is None:
-        return
-    if event in STARTING:
-        _outside.append(event)
-    elif event in CHANGING or (event == "open" and _writes(arguments)):
-        path = arguments[0]
-        if isinstance(path, str | bytes | os.PathLike) and not _is_within(Path(os.fsdecode(path)), _allowed):
-            _outside.append(f"{event} {os.fsdecode(path)}")
-
-
-def _writes(arguments: tuple[Any, ...]) -> bool:
-    return isinstance(arguments[2], int) and bool(arguments[2] & WRITING)
-
-
-def _is_within(path: Path, folder: Path) -> bool:
-    return Path(os.path.abspath(path)).is_relative_to(folder)  # noqa: PTH100 - links are not followed
-
-
-sys.addaudithook(_watch)
-
-
-@contextmanager
-def harmless(folder: Path) -> Iterator[None]:
-    """Fails if a file outside `folder` is written or a program started, or if it takes too long."""
-    global _allowed
-    _outside.clear()
-    began, _allowed, problem = time.monotonic(), folder, ""
-    try:
-        yield
-    except DissectReportError as error:
-        problem = str(error)
-    finally:
-        _allowed = None
-    assert "\n" not in problem, "an error is one line"
-    assert _outside == []
-    assert time.monotonic() - began < SECONDS
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of one kind of file."""
-
-    name: str
-    """Of the file."""
-    contents: SearchStrategy[bytes]
-    read: Callable[[Path], object]
-    """Reads the file; whatever it raises besides our errors is a fault."""
-
 
 # --- valid content to begin with ------------------------------------------------------------------------------------
 
@@ -236,8 +166,8 @@ def _read_npz(path: Path) -> None:
 
 
 def _read_picture(path: Path) -> None:
-    with suppress(Exception), opened_image(path) as image:  # Pillow raises many kinds; every caller catches them all.
-        image.convert("RGB").load()
+    with suppress(Exception):  # Pillow raises many kinds; every caller catches them all.
+        fitted(path, (8, 8))
 
 
 def _toml(pieces: list[tuple[int, str]]) -> bytes:
@@ -276,38 +206,28 @@ READERS = (
         "records/mine--corrected.json", changed_json({"version": 3, "format": FORMAT, **RECORD.to_json()}), _read_record
     ),
     Reader("0123456789abcdef/samples.npz", damaged(_arrays()), _read_npz),
-    Reader("weights.npz", damaged(_arrays()), read_checkpoint),
-    Reader("weights.pt", damaged(_torch_file()), read_checkpoint),
+    Reader("weights.npz", repacked(_arrays()), read_checkpoint),
+    Reader("weights.pt", repacked(_torch_file()), read_checkpoint),
     Reader("old.pt", damaged(_old_torch_file()), read_checkpoint),
     Reader("names.txt", damaged(TEXT) | tables, read_mask_names),
     Reader("classes.txt", damaged(TEXT) | tables, read_class_names),
     Reader("classes.csv", damaged(TEXT) | tables, _read_table),
-    Reader("directions.npz", damaged(_sparse_arrays()), read_directions),
+    Reader("directions.npz", repacked(_sparse_arrays()), read_directions),
     Reader("plain.pkl", damaged(pickle.dumps({"a": [(1, (2,)), {"b": (3, 4)}]})), read_checkpoint),
-    *(Reader(f"picture.{kind}", damaged(_picture(kind)), _read_picture) for kind in ("png", "jpeg", "gif", "bmp")),
+    *(
+        Reader(f"picture.{kind}", damaged(_picture(kind)), _read_picture)
+        for kind in ("png", "jpeg", "gif", "bmp", "webp", "tiff", "avif")
+    ),
 )
 
 
-def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
-    """With as many cases as are wanted; a usual run repeats the same ones, a long one has new ones every time."""
-    more = {"max_examples": CASES, "derandomize": False} if CASES else {}
-    health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(suppress_health_check=health, **more)(test)
-
-
-@pytest.mark.timeout(0 if CASES else 600)
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name.replace("/", "-"))
-@fuzzed
+@tried(READERS)
 @given(data=st.data())
 def test_a_reader_of_files(reader: Reader, tmp_path: Path, data: st.DataObject) -> None:
-    path = tmp_path / reader.name
-    path.parent.mkdir(exist_ok=True, parents=True)
-    path.write_bytes(data.draw(reader.contents))
-    with harmless(tmp_path):
-        reader.read(path)
+    try_reader(reader, tmp_path, data.draw(reader.contents))
 
 
-@pytest.mark.timeout(0 if CASES else 600)
+@patient
 @fuzzed
 @given(content=st.data())
 def test_safetensors(tmp_path: Path, content: st.DataObject) -> None:
@@ -318,7 +238,7 @@ def test_safetensors(tmp_path: Path, content: st.DataObject) -> None:
         read_checkpoint(path)
 
 
-@pytest.mark.timeout(0 if CASES else 600)
+@patient
 @pytest.mark.parametrize("name", ["summary.json", "data/compare.json", LEDGER])
 @fuzzed
 @given(data=st.data())
@@ -337,7 +257,7 @@ def test_files_of_a_site(site: Path, name: str, data: st.DataObject) -> None:
         path.write_bytes(before)
 
 
-@pytest.mark.timeout(0 if CASES else 600)
+@patient
 @fuzzed
 @given(content=st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_json_and_toml_of_any_bytes(tmp_path: Path, content: bytes) -> None:
@@ -352,7 +272,7 @@ def test_json_and_toml_of_any_bytes(tmp_path: Path, content: bytes) -> None:
         assert "\n" not in problem
 
 
-@pytest.mark.timeout(0 if CASES else 600)
+@patient
 @fuzzed
 @given(values=changed_json(vars(PartialDownload("http://x", "tag", 10))))
 def test_what_is_known_of_a_download(tmp_path: Path, values: bytes) -> None:
@@ -369,7 +289,7 @@ PIECES = st.lists(
 )
 
 
-@pytest.mark.timeout(0 if CASES else 600)
+@patient
 @fuzzed
 @given(address=PIECES.map("/".join) | st.text(max_size=30))
 def test_addresses_on_the_server(site: Path, address: str) -> None:
@@ -378,7 +298,7 @@ def test_addresses_on_the_server(site: Path, address: str) -> None:
         assert path is None or path.resolve().is_relative_to(site)
 
 
-@pytest.mark.timeout(0 if CASES else 600)
+@patient
 @fuzzed
 @given(words=st.text(max_size=30) | PIECES.map("".join))
 def test_words_of_the_command_line(tmp_path: Path, words: str) -> None:

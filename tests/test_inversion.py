@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from dissectreport.worker.inverted_photos import photo_prefix
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.painting import PaintRequest, make_painting
 from dissectreport.worker.pictures import as_bytes
+from tests.support.damage import places, turned
 
 MODEL = "scenes64"
 FEW = InversionSteps(20, 10)
@@ -155,6 +157,24 @@ def test_a_file_of_another_model_or_kind_is_refused(tmp_path: Path) -> None:
     for other in (tmp_path / "text", tmp_path / "absent", Path(__file__).parent / "fixtures/autoencoders/tiny.npz"):
         with pytest.raises(BadOption, match="cannot be read"):
             read_inverted(other)
+
+
+def test_no_bit_of_an_inverted_photo_changes_unnoticed(tmp_path: Path) -> None:
+    """A bit in the table of the file may also be one that says the same in other words."""
+    generator, path = plugins.generator(MODEL), tmp_path / "one.safetensors"
+    Inverted(
+        MODEL, generator.identity, latents(1, 0, 1, generator.latent_shape), {"b": torch.ones(1, 2)}, PIXELS
+    ).write(path)
+    whole, before = path.read_bytes(), read_inverted(path)
+    for byte, bit in places(path, small=0, most=400):
+        path.write_bytes(turned(whole, byte, bit))
+        with suppress(BadOption):
+            after = read_inverted(path)
+            assert (after.model, after.identity, [*after.residuals]) == (before.model, before.identity, ["b"])
+            assert all(torch.equal(*pair) for pair in zip(after.tensors(), before.tensors(), strict=True))
+    path.write_bytes(turned(whole, len(whole) - 1, 0))
+    with pytest.raises(BadOption, match=r"is damaged: .*; invert the photo again"):
+        read_inverted(path)
 
 
 # --- edits of photos --------------------------------------------------------------------------------------------------

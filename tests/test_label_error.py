@@ -203,6 +203,8 @@ def test_pages_tell_label_error_from_sampling_error(tmp_path: Path):
     sentence = "with the segmenter's error: 0.31 to 0.42, [0.28, 0.47] with sampling error too"
     units = [page for page, text in pages.items() if sentence in text]
     assert any("unit-" in page.name for page in units) and any(page.parent.name == "concepts" for page in units)
+    concept = next(text for page, text in pages.items() if page.parent.name == "concepts" and page in units)
+    assert "at most 4.0%" in concept and "it misses at most 6.0% as many pixels" in concept
     edited = effects.variants.dropna(subset=["ace_total_low"])
     assert len(edited) and (edited["ace_total_low"] < edited["ace_low"]).all()
     assert "with the segmenter's error" in pages[tmp_path / "planted" / "causes.html"]

@@ -53,6 +53,7 @@ def test_what_the_page_exports_and_plainer_forms_are_read(tmp_path: Path, words:
         ('{"units": 3}', "units are 3"),
         ('{"units": ["3"]}', "'3' is not a valid unit index"),
         ('{"units": [true]}', "True is not a valid unit index"),
+        ("[1, null]", "None is not a valid unit index"),
         ("[-1]", "-1 is not a valid unit index"),
         ('{"layer": 4, "units": [1]}', "the layer is 4"),
         ('{"layer": "layre4", "units": [1]}', "did you mean layer4"),

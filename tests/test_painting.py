@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,8 +36,10 @@ from dissectreport.pipeline.painting import chosen_latents, edited_image
 from dissectreport.pipeline.render import assembled, render
 from dissectreport.records.painting import PaintRecord
 from dissectreport.report.common.site_options import SiteSettings
+from dissectreport.report.paint.page import last_scene
 from dissectreport.report.site.build import write_site
 from dissectreport.stats.areas import Areas
+from tests.support.damage import unnoticed_in_cache, unnoticed_in_site
 
 UNIT = planted_model.UNIT
 GENERATOR = planted_model.load()
@@ -44,6 +48,15 @@ BALL = Stroke((UNIT["ball"],), (1.0,), cells=(27, 28))
 
 def edits(*strokes: Stroke, latent: int = 3) -> PaintedEdits:
     return PaintedEdits("planted", GENERATOR.identity, "features", 8, 8, strokes, latent=latent)
+
+
+@pytest.mark.parametrize(
+    ("latent", "head", "last"), [((128,), b"onnx", 99_999), ((512, 4, 4), b"onnx", 8_191), ((128,), b"", -1)]
+)
+def test_scenes_end_where_a_latent_would_take_the_page_long(latent: tuple[int, ...], head: bytes, last: int) -> None:
+    network = SimpleNamespace(latents=np.zeros((24, *latent)), head=head)
+    painting_of: Any = SimpleNamespace(network=network)
+    assert last_scene(painting_of) == last
 
 
 # --- strokes ----------------------------------------------------------------------------------------------------
@@ -234,6 +247,15 @@ def test_a_site_has_the_page_and_the_runtime_only_where_wanted(measured: Path, t
     assert "paint.html#b=u3" in files["planted/features/unit-3.html"].decode()
     render("planted", out, cache=measured, settings=SiteSettings(paint=False))
     assert not [name for name in files_of(out) if "paint.html" in name or "onnxruntime" in name or "/paint/" in name]
+
+
+@pytest.mark.slow
+def test_no_bit_of_an_exported_network_changes_unnoticed(measured: Path, tmp_path: Path) -> None:
+    unnoticed, tried = unnoticed_in_cache(Path(shutil.copytree(measured, tmp_path / "cache")))
+    assert unnoticed == [] and tried > 1000
+    render("planted", tmp_path / "site", cache=measured)
+    names = [name for name in files_of(tmp_path / "site") if "paint" in name or "onnxruntime" in name]
+    assert len(names) > 5 and unnoticed_in_site(tmp_path / "site", names) == []
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from dissectreport.run.shards import WHOLE, RunPart
 from tests.support.documents import blocks
 from tests.support.reporters import RecordingReporter
 
-WORDS = "planted --layers features --samples 64 --workers 1 --device cpu --no-interventions --no-artifacts"
+WORDS = "planted --quick --layers features --samples 64 --workers 1 --device cpu --no-interventions --no-artifacts"
 SBATCH = """#!{python}
 import os, re, subprocess, sys
 
@@ -33,12 +33,13 @@ print(len(options))
 """A scheduler that runs a script at once, each task of an array in turn."""
 
 
-def options(cache: Path, pilot: int = 32) -> Options:
+def options(cache: Path, quick: bool = False) -> Options:
     return Options(
         "planted",
         layers=("features",),
         samples=64,
-        pilot=pilot,
+        pilot=32,
+        quick=quick,
         workers=1,
         device="cpu",
         cache=cache,
@@ -117,5 +118,5 @@ def test_the_page_on_many_machines_can_be_followed(tmp_path: Path) -> None:
     ran = subprocess.run(["sh", "-e", "-c", submit], cwd=tmp_path, env={**os.environ, "PATH": path})
     assert ran.returncode == 0
     assert (tmp_path / "site" / "index.html").exists()
-    dissectreport.measure(options(tmp_path / "one", pilot=Options.pilot))
+    dissectreport.measure(options(tmp_path / "one", quick=True))
     assert content(tmp_path / "cache") == content(tmp_path / "one")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -209,6 +211,13 @@ def test_code_that_cannot_be_imported_gives_one_line(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="cannot be imported") as refused:
             plugins.generator(address)
         assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_called_like_a_module_of_python_does_not_take_its_place(file: Path) -> None:
+    (file.parent / "wave.py").write_text("raise RuntimeError('not the one of Python')")
+    plugins.generator(f"{file}:works")
+    assert sys.path.index(str(file.parent)) == len(sys.path) - 1
+    importlib.import_module("wave")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

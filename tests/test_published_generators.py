@@ -64,8 +64,8 @@ CATALOGUES = {
     "features": FEATURES.catalogue,
 }
 NAMED = {name: entry for name, entry in read_catalogue(published.CATALOGUE).items() if entry.packaged is None}
-ZOO = {name: entry for name, entry in NAMED.items() if entry.extra["kind"] != published.DCGAN_KIND}
-"""The Progressive GANs; tests/test_dcgan.py has the others."""
+ZOO = {name: entry for name, entry in NAMED.items() if entry.extra["kind"] not in published.TITLES}
+"""The Progressive GANs; tests/test_dcgan.py and tests/test_cyclegan.py have the others."""
 
 
 @pytest.fixture(autouse=True)

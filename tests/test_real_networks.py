@@ -24,6 +24,16 @@ def test_the_page_has_the_units_and_what_ablating_them_removes() -> None:
     assert "| blue | 25.0% | 0.50 | 0.12 | main.2, 7 |" in page
 
 
+def test_what_was_found_is_said_first() -> None:
+    dissection = with_interventions(example_dissection(units=12, layers=1))
+    said = real_networks.summary(dissection)
+    (layer,) = dissection.layers
+    best = layer.table[layer.table["concept"] != ""].sort_values("corrected_iou").iloc[-1]
+    assert (best["iou_low"] > best["position_only"]) == (best["concept"] in said.partition(" significantly")[0])
+    assert said.endswith("than ablating random units does.")
+    assert real_networks.percent(-0.004) == "0%" and real_networks.percent(-0.52) == "−52%"
+
+
 def test_units_are_compared_by_the_variance_that_they_explain() -> None:
     random = np.random.default_rng(0)
     area = random.random(400)

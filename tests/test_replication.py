@@ -14,6 +14,8 @@ import pytest
 from dissectreport.analysis.comparison.replication import Claim, claims_of, digest, replicated, replication, stored
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.analysis.results.replication import ClaimKind
+from dissectreport.cache.reader import save
+from dissectreport.cache.store import Store
 from dissectreport.errors import BadOption
 from dissectreport.pipeline.measure import measure
 from dissectreport.pipeline.options import Options
@@ -22,6 +24,7 @@ from dissectreport.pipeline.replicate import again_options, replicate
 from dissectreport.records.replication import ReplicatedClaims
 from dissectreport.report.pages.replication import _group
 from dissectreport.report.site.build import write_site
+from tests.support.damage import unnoticed_in_cache, unnoticed_in_site
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.sites import page_text
 
@@ -126,6 +129,12 @@ def test_what_was_found_is_kept_and_shown(first: Dissection, tmp_path: Path) -> 
     group = _group(ClaimKind.LABEL, failed.assign(claim=ClaimKind.LABEL))
     assert group.rows[0].replicated == "no" and len(group.rows) == len(failed), "what was not replicated comes first"
     assert (tmp_path / "planted" / "data" / "replication.csv").is_file()
+    names = ["planted/replication.html", "planted/data/replication.csv"]
+    assert unnoticed_in_site(tmp_path, names) == []
+    store = Store.open(tmp_path / "cache" / "measurements", {"kind": "replication"})
+    save(store, kept)
+    unnoticed, tried = unnoticed_in_cache(tmp_path / "cache")
+    assert unnoticed == [] and tried > 50
 
 
 @pytest.mark.slow

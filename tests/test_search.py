@@ -70,8 +70,49 @@ def test_units_are_found_by_their_formulas_and_words(tmp_path: Path, chromium: B
     write_site(described(example_dissection(units=6)), tmp_path / "site")
     with open_page(chromium, tmp_path / "site", HOME) as page:
         assert ask(page, "tree and not sky") == ["layer1 unit 1"]
+        assert ask(page, "sky and not tree") == []
         assert ask(page, "lighthouse") == ["layer1 unit 2"]
         assert ask(page, "boat") == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("formula", "asked", "is_same"),
+    [
+        ("tree OR sky", "sky or tree", True),
+        ("tree AND NOT sky AND grass", "tree and grass and not sky", True),
+        ("tree OR sky AND grass", "sky or tree and grass", True),
+        ("tree OR sky AND grass", "grass and sky or tree", False),
+        ("tree AND sky", "sky or tree", False),
+    ],
+)
+def test_the_order_of_what_a_formula_joins_does_not_matter(
+    formula: str, asked: str, is_same: bool, tmp_path: Path, chromium: Browser
+) -> None:
+    made = described(example_dissection(units=6))
+    layer = made.layers[0]
+    table = layer.table.assign(formula=np.where(layer.table["unit"] == 1, formula, ""))
+    write_site(replace(made, layers=(replace(layer, table=table), *made.layers[1:])), tmp_path / "site")
+    with open_page(chromium, tmp_path / "site", HOME) as page:
+        assert ask(page, asked) == (["layer1 unit 1"] if is_same else [])
+
+
+@pytest.mark.browser
+def test_units_are_found_by_every_word_of_the_list(tmp_path: Path, chromium: Browser) -> None:
+    made = example_dissection(units=6)
+    columns = ["layer", "word", "unit", "word_auc", "random_words_auc"]
+    rows = [("layer1", "red door", 3, 0.8, 0.7), ("layer2", "red door", 5, 0.9, 0.6), ("layer1", "canoe", 0, 0.75, 0.7)]
+    facts = WordFacts(3, "CLIP tiny", 200, ("red door", "canoe", "submarine"), pd.DataFrame(rows, columns=columns))
+    write_site(replace(made, words=facts), tmp_path / "site")
+    with open_page(chromium, tmp_path / "site", HOME) as page:
+        assert ask(page, "red door") == ["layer2 unit 5", "layer1 unit 3"]
+        assert "red door: AUC 0.90" in page.locator("#search-box li .note-of").first.inner_text()
+        assert ask(page, "cano") == ["layer1 unit 0"]
+        state = page.locator("#search-box [role=status]")
+        assert ask(page, "submarine") == []
+        expect(state).to_contain_text("“submarine” is in the list of words, but no unit beats random words for it")
+        assert ask(page, "airship") == []
+        expect(state).to_contain_text("Of words, only the 3 of the site’s list are known")
 
 
 def test_pages_say_of_formulas_and_words_what_was_found(tmp_path: Path) -> None:
@@ -107,7 +148,7 @@ def ask(page: Page, words: str) -> list[str]:
         ("layer2", "layer2"),
         ("tree", "tree"),
         ("chance-corrected", "chance-corrected IoU"),
-        ("methods", "methods"),
+        ("methods", "methods and tables"),
         ("another", "another"),
     ],
 )

@@ -30,7 +30,8 @@ from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
-from dissectreport.stats.predictions import Attacks, ClassScores, Predictions
+from dissectreport.stats.predictions import Attacks, ClassEstimates, ClassScores, Predictions
+from dissectreport.stats.replaced import Replaced
 from dissectreport.stats.spikes import Spikes
 
 UNITS, BINS, STEPS, PIXELS, VOCABULARY = 3, 5, 2, 16, 9
@@ -135,6 +136,11 @@ def some_attacks(random, units):
     return Attacks(samples, whole(random, n), whole(random, n), whole(random, n, 3), norm, peaks)
 
 
+def some_class_estimates(random, units):
+    samples = numbered_from(random)
+    return ClassEstimates(samples, random.standard_normal((len(samples), units)).astype(np.float32))
+
+
 def some_patch_contexts(random, units):
     samples = numbered_from(random)
     return PatchContexts(samples, whole(random, len(samples), units))
@@ -172,10 +178,15 @@ def some_spikes(random, units):
     return Spikes(c, sizes, observed, crossed, on, present, images, 8)
 
 
+def some_replaced(random, units):
+    return Replaced(np.sort(random.integers(0, 1000, 5)), units)
+
+
 EVERY = {
     AblatedAreas: some_ablated_areas,
     Areas: some_areas,
     Attacks: some_attacks,
+    ClassEstimates: some_class_estimates,
     Categories: some_categories,
     Chance: some_chance,
     ClassScores: some_class_scores,
@@ -193,6 +204,7 @@ EVERY = {
     PatchContexts: some_patch_contexts,
     Peaks: some_peaks,
     Predictions: some_predictions,
+    Replaced: some_replaced,
     Spikes: some_spikes,
 }
 every_statistic = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)

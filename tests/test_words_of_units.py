@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -10,14 +11,16 @@ import torch
 from scipy import stats
 
 from dissectreport.analysis import words as of_units
-from dissectreport.analysis.results.words import COLUMNS
+from dissectreport.analysis.results.words import COLUMNS, SEARCH_COLUMNS
 from dissectreport.analysis.words import (
+    MOST_UNITS,
     _delong,
     areas_under_curve,
     auc_with_interval,
     cosines,
     most,
     random_words,
+    units_of_words,
     word_columns,
 )
 from dissectreport.errors import BadOption, WeightsError
@@ -26,6 +29,7 @@ from dissectreport.records.words import WordVectors
 from dissectreport.report.common.words import UnitWord
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.peaks import Peaks
+from tests.support.damage import unnoticed_in_cache
 from tests.support.tiny_checkpoints import VOCABULARY, lively, pictures, save_tokenizer, transformers
 
 WORDS = tuple(f"word{number}" for number in range(80))
@@ -71,6 +75,42 @@ def test_words_are_chosen_on_one_half_and_scored_on_the_other():
     assert first is not None and second is not None
     assert first["word"].tolist() == second["word"].tolist()
     assert not second["word_better"].any()
+
+
+def test_every_word_finds_the_units_that_it_predicts():
+    vectors, peaks, _ = planted()
+    found = units_of_words(vectors, peaks, SHARD)
+    assert list(found) == list(SEARCH_COLUMNS)
+    for unit, word in enumerate(LIKED):
+        rows = found[found["word"] == WORDS[word]]
+        assert rows.iloc[0]["unit"] == unit
+        assert rows.iloc[0]["word_auc"] > 0.9
+    assert (found["word_auc"] > found["random_words_auc"]).all()
+    assert (found.groupby("word").size() <= MOST_UNITS).all()
+    # A unit of noise is rarely better for a word than for all of fifty random ones.
+    assert (found["unit"] == len(LIKED)).sum() <= 5
+
+
+def test_units_of_words_are_those_of_single_words_whatever_the_number_at_a_time(monkeypatch):
+    vectors, peaks, _ = planted()
+    whole = units_of_words(vectors, peaks, SHARD)
+    monkeypatch.setattr(of_units, "TOGETHER", 7)
+    assert units_of_words(vectors, peaks, SHARD).equals(whole)
+    held_out = vectors.samples // SHARD % 2 == 1
+    similarity, activity = cosines(vectors.images, vectors.texts)[held_out], peaks.peaks[held_out].astype(float)
+    rivals = random_words(len(WORDS))
+    for row in whole.itertuples():
+        word = WORDS.index(row.word)
+        others = [areas_under_curve(activity, most(similarity[:, [r]]))[row.unit, 0] for r in rivals if r != word]
+        assert row.random_words_auc == pytest.approx(max(others))
+        own = areas_under_curve(activity, most(similarity[:, [word]]))[row.unit, 0]
+        assert row.word_auc == pytest.approx(own)
+
+
+def test_with_few_images_no_word_finds_a_unit():
+    vectors, peaks, _ = planted()
+    few = WordVectors(vectors.samples[:80], vectors.images[:80], WORDS, vectors.texts, "planted")
+    assert len(units_of_words(few, peaks, SHARD)) == 0
 
 
 def scores_by_hand(activity, similarity):
@@ -227,6 +267,16 @@ def test_a_network_without_words_is_refused_before_anything_is_measured(tmp_path
         measure.measure(options)
 
 
+def test_a_network_is_checked_without_reading_its_weights(folder, tmp_path, monkeypatch):
+    from dissectreport.features import words
+
+    monkeypatch.setattr(words, "load_network", lambda *_: pytest.fail("the weights were read"))
+    words.check_word_network(str(folder))
+    shutil.copytree(folder, tmp_path / "empty", ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(WeightsError, match=r"cannot be loaded: OSError: it has no file of weights: model.safetensors"):
+        words.check_word_network(str(tmp_path / "empty"))
+
+
 @pytest.mark.slow
 def test_a_build_with_words_says_what_it_compared(folder, tmp_path):
     from dissectreport.pipeline.build import build
@@ -251,6 +301,11 @@ def test_a_build_with_words_says_what_it_compared(folder, tmp_path):
     assert "the 80 words of a list" in page
     table = next((tmp_path / "site").rglob("*-units.csv")).read_text()
     assert "random_words_auc" in table
+    index = next((tmp_path / "site").rglob("planted/search.js")).read_text()
+    assert '"vocabulary":{"word0":' in index
+
+    unnoticed, tried = unnoticed_in_cache(tmp_path / "cache")
+    assert unnoticed == [] and tried > 1000
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -89,7 +89,8 @@ def page(dissections: Sequence[tuple[Network, Dissection]], explained: pd.DataFr
     """The page."""
     parts = [INTRODUCTION]
     for network, dissection in dissections:
-        parts += [f"## {network.name}\n\n{network.introduction} {facts(dissection)}", *sections(dissection)]
+        parts += [f"## {network.name}\n\n{network.introduction} {facts(dissection)}", summary(dissection)]
+        parts += sections(dissection)
     parts.append(f"### Class against unit\n\n{CLASSES.format(images=IMAGES)}\n\n{classes_table(explained)}")
     return "\n\n".join(parts) + "\n"
 
@@ -111,6 +112,44 @@ its mean."""
 def facts(dissection: Dissection) -> str:
     """How much was measured."""
     return f"{dissection.provenance.samples:,} images were measured."
+
+
+def summary(dissection: Dissection) -> str:
+    """In which concepts units are better than position, and which concepts their ablation removes."""
+    best = best_units(dissection.layers)
+    better = best["iou_low"] > best["position_only"]
+    found = said("Units match {} significantly better than position alone", best["concept"][better].tolist())
+    lines = [found, said("For {}, they do not significantly", best["concept"][~better].tolist())]
+    if dissection.interventions is not None:
+        rows = best_removals(dissection.interventions)
+        caused = rows["difference_low"] > 0
+        more = "ablating random units does"
+        lines += [
+            said(
+                f"Ablating causal units removes significantly more of {{}} than {more}",
+                rows["concept"][caused].tolist(),
+            ),
+            said(
+                f"Of {{}}, ablating causal units does not remove significantly more than {more}",
+                rows["concept"][~caused].tolist(),
+            ),
+        ]
+    return " ".join(filter(None, lines))
+
+
+def said(sentence: str, concepts: Sequence[str]) -> str:
+    """A sentence about some concepts; '' for none."""
+    return f"{sentence.format(listed(concepts))}." if len(concepts) else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """One name or more in a sentence.
+
+    >>> listed(["black", "grey", "red"]), listed(["black"])
+    ('black, grey and red', 'black')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def sections(dissection: Dissection) -> Iterator[str]:
@@ -139,15 +178,20 @@ def position_text(dissection: Dissection) -> str:
     )
 
 
-def position_table(layers: Sequence[Layer]) -> str:
-    """The best unit of each concept, with its position-only baseline."""
+def best_units(layers: Sequence[Layer]) -> pd.DataFrame:
+    """The best unit of each of the concepts that are matched best."""
     rows = pd.concat([layer.table.assign(layer=layer.name) for layer in layers])
     best = rows[rows["concept"] != ""].sort_values("corrected_iou", ascending=False).drop_duplicates("concept")
+    return best.head(LISTED)
+
+
+def position_table(layers: Sequence[Layer]) -> str:
+    """The best unit of each concept, with its position-only baseline."""
     lines = [
         "| concept | layer, unit | IoU | position alone | chance | better than position |",
         "|---|---|---|---|---|---|",
     ]
-    for row in best.head(LISTED).to_dict("records"):
+    for row in best_units(layers).to_dict("records"):
         verdict = "yes" if row["iou_low"] > row["position_only"] else "no"
         interval = f"{row['iou']:.2f} [{row['iou_low']:.2f}, {row['iou_high']:.2f}]"
         lines.append(
@@ -157,14 +201,18 @@ def position_table(layers: Sequence[Layer]) -> str:
     return "\n".join(lines)
 
 
-def removal_table(found: Interventions) -> str:
-    """What ablating the most causal units of each concept removes, beside random units."""
+def best_removals(found: Interventions) -> pd.DataFrame:
+    """What the largest sets of the best ranking of each concept remove."""
     best = dict(found.concepts[["concept", "best_ranking"]].values.tolist())
     rows = found.removal[found.removal["units"] == found.removal["units"].max()]
+    chosen: pd.DataFrame = rows[rows["ranking"] == rows["concept"].map(best)]
+    return chosen
+
+
+def removal_table(found: Interventions) -> str:
+    """What ablating the most causal units of each concept removes, beside random units."""
     lines = ["| concept | units | removed | random units | difference |", "|---|---|---|---|---|"]
-    for row in rows.to_dict("records"):
-        if row["ranking"] != best[row["concept"]]:
-            continue
+    for row in best_removals(found).to_dict("records"):
         lines.append(
             f"| {row['concept']} | {row['units']} | {interval_of(row, 'removed')} | {percent(row['random'])} | "
             f"{interval_of(row, 'difference')} |"
@@ -172,7 +220,7 @@ def removal_table(found: Interventions) -> str:
     return "\n".join(lines)
 
 
-def interval_of(row: dict[str, float], name: str) -> str:
+def interval_of(row: dict[Any, Any], name: str) -> str:
     """A share with its interval."""
     return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
 

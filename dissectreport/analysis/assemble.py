@@ -50,8 +50,8 @@ from dissectreport.analysis.results.interventions import Interventions
 from dissectreport.analysis.results.painting import Painting
 from dissectreport.analysis.results.real_images import Reality
 from dissectreport.analysis.results.spike_in import SpikeIn
-from dissectreport.analysis.results.words import WordFacts
-from dissectreport.analysis.words import word_columns
+from dissectreport.analysis.results.words import WordFacts, no_units
+from dissectreport.analysis.words import units_of_words, word_columns
 from dissectreport.errors import SegmenterError
 from dissectreport.records.dissection import SegmentedImages, ShownPictures, StoredThresholds
 from dissectreport.records.reader import Reader, S
@@ -130,12 +130,13 @@ def assemble(record: Record, reader: Reader, spread: Spread = in_threads) -> Dis
         notes=(*_notes(record, devices), *_above_chance_note(source.rule, units)),
         interventions=causes,
         classes=None if record.classes is None else class_results(record.classes, reader),
+        no_classes=record.no_classes if record.classes is None else "",
         artifacts=repair,
         quality=None if repair is None else repair.figures,
         reality=source.reality(areas),
         spike_in=None if source.rule.is_published else source.spike_in(first, units, twins),
         painting=_painting(record, reader, layers, causes, repair),
-        words=None if vectors is None else WordFacts(len(vectors.words), vectors.network, len(vectors.samples)),
+        words=None if vectors is None else source.word_facts(vectors, units),
         no_painting=record.painting.missing if record.painting is not None else "",
     )
     if not record.replication:
@@ -294,6 +295,20 @@ class _Source:
         columns = word_columns(vectors, units.counted.peaks, areas, label, self.plan.shard)
         return units if columns is None else replace(units, table=pd.concat([units.table, columns], axis=1))
 
+    def word_facts(self, vectors: WordVectors, units: Sequence[Units]) -> WordFacts:
+        """What units were described with, and the units of every word."""
+        found = [
+            units_of_words(vectors, one.counted.peaks, self.plan.shard).assign(layer=layer.name)
+            for layer, one in zip(self.record.layers, units, strict=True)
+        ]
+        return WordFacts(
+            len(vectors.words),
+            vectors.network,
+            len(vectors.samples),
+            vectors.words,
+            pd.concat([no_units(), *(table for table in found if len(table))], ignore_index=True),
+        )
+
     def evidence(self, folder: str, pixels: int = 0) -> published_rules.Evidence:
         """What was counted at so many pixels of an image, or at all of the grid."""
         stored = self.reader.read(folder, StoredThresholds)
@@ -430,6 +445,12 @@ def _notes(record: Record, devices: tuple[str, ...]) -> tuple[str, ...]:
         notes.append(
             "The network does not reproduce its images from the same latents: it uses random noise or dropout. Another"
             " run gives different numbers, and the images shown here cannot be generated again."
+        )
+    if replaced := record.generator.get("replaced"):
+        are = "image of a sample is" if len(replaced) == 1 else "images of samples are"
+        notes.append(
+            f"{len(replaced):,} of {record.samples:,} {are} not finite ({', '.join(map(str, replaced))}). Other latents"
+            " were drawn in their place, in every pass."
         )
     if record.samples < (fewest := 2 * FEWEST_GROUPS * BATCH):
         notes.append(

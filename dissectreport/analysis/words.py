@@ -11,6 +11,9 @@ word, beside that of 50 random words. Its interval has the error of DeLong, DeLo
 logit scale, with Student's t for the smaller group; an area of 1 or 0 has an interval as wide as that of a share that
 all of the smaller group have, or none. With 5 to 60 similar images it holds the truth in 92 to 99% of simulated cases;
 on the plain scale, with normal quantiles, in 53 to 94%.
+
+For the search, the other way round: the units of every word of the list. Those whose area is largest on the first half
+count, if their area on the other half is larger than that of every random word.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import logit
 from dissectreport.analysis.common.student import quantile
-from dissectreport.analysis.results.words import COLUMNS
+from dissectreport.analysis.results.words import COLUMNS, SEARCH_COLUMNS
 from dissectreport.records.words import WordVectors
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Floats, Ints
@@ -39,6 +42,10 @@ FIRST, LAST = 0.998, 0.97
 TINY = 1e-7
 RANDOM_WORDS = 50
 TENTH = 0.1
+MOST_UNITS = 3
+"""At most so many units of a layer are found for a word."""
+TOGETHER = 1000
+"""Words that are compared at a time."""
 FEWEST_SIMILAR = 5
 """With fewer images in a tenth of the held-out half nothing is tested."""
 
@@ -69,6 +76,51 @@ def word_columns(vectors: WordVectors, peaks: Peaks, areas: Areas, label: Ints, 
         "label_auc": label_auc(on, areas, vectors.samples[held_out], label),
     }
     return pd.DataFrame({name: values[name] for name in COLUMNS})
+
+
+def units_of_words(vectors: WordVectors, peaks: Peaks, shard: int) -> pd.DataFrame:
+    """The units that each word predicts, at most `MOST_UNITS`, in `SEARCH_COLUMNS`; no rows for too few images."""
+    at = np.searchsorted(peaks.samples, vectors.samples)
+    activity, held_out = peaks.peaks[at].astype(np.float64), vectors.samples // shard % 2 == 1
+    sides = [int(side.sum() * TENTH) for side in (held_out, ~held_out)]
+    if min(sides) < FEWEST_SIMILAR:
+        return pd.DataFrame(columns=list(SEARCH_COLUMNS))
+    similarity, rivals = cosines(vectors.images, vectors.texts), random_words(len(vectors.words))
+    by_chance = areas_under_curve(activity[held_out], most(similarity[held_out][:, rivals]))
+    parts = []
+    for first in range(0, len(vectors.words), TOGETHER):
+        words = np.arange(first, min(first + TOGETHER, len(vectors.words)))
+        chosen, scored = (
+            areas_under_curve(activity[side], most(similarity[side][:, words])) for side in (~held_out, held_out)
+        )
+        parts.append(_best_units(words, chosen, scored, _largest_of_others(by_chance, rivals, words)))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(word=[vectors.words[number] for number in rows["word"]])[list(SEARCH_COLUMNS)]
+
+
+def _largest_of_others(by_chance: Floats, rivals: Ints, words: Ints) -> Floats:
+    """(units, words) the largest of (units, rivals) areas of random words, without that of each word itself."""
+    order = np.sort(by_chance, axis=1)
+    own = np.array([np.flatnonzero(rivals == word)[0] if word in rivals else -1 for word in words])
+    largest, second = order[:, -1:], order[:, -2:-1]
+    is_own = (own >= 0) & (by_chance[:, own] == largest)
+    return np.where(is_own, second, largest)
+
+
+def _best_units(words: Ints, chosen: Floats, scored: Floats, chance: Floats) -> pd.DataFrame:
+    """The units with the largest `chosen` (units, words) of each word whose `scored` are above `chance` and a half."""
+    order = np.argsort(-chosen, axis=0, kind="stable")[:MOST_UNITS]
+    values = {name: np.take_along_axis(table, order, 0) for name, table in (("auc", scored), ("chance", chance))}
+    found = (values["auc"] > values["chance"]) & (values["auc"] > 0.5)
+    rank, column = np.nonzero(found.T)[::-1]
+    return pd.DataFrame(
+        {
+            "word": words[column],
+            "unit": order[rank, column],
+            "word_auc": values["auc"][rank, column],
+            "random_words_auc": values["chance"][rank, column],
+        }
+    )
 
 
 def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> Floats:

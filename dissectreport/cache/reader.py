@@ -31,7 +31,8 @@ from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.paired import Paired
 from dissectreport.stats.patch_contexts import PatchContexts
 from dissectreport.stats.peaks import Peaks
-from dissectreport.stats.predictions import Attacks, ClassScores, Predictions
+from dissectreport.stats.predictions import Attacks, ClassEstimates, ClassScores, Predictions
+from dissectreport.stats.replaced import Replaced
 from dissectreport.stats.spikes import Spikes
 
 NAMES: Mapping[type[Stat], str] = {
@@ -58,6 +59,8 @@ NAMES: Mapping[type[Stat], str] = {
     ClassScores: "scores",
     Predictions: "predictions",
     Attacks: "attacks",
+    ClassEstimates: "class_estimates",
+    Replaced: "replaced",
 }
 """By kind of statistic its name in the file of a shard, which holds at most one of each kind."""
 
@@ -82,13 +85,19 @@ def packed_stats(*stats: Stat) -> dict[str, NDArray[Any]]:
 
 def read_stats(store: Store, parts: Sequence[Shard], kind: type[S]) -> Iterator[tuple[Shard, S]]:
     """Each shard with one of its statistics, in order of shards."""
-    prefix = f"{NAMES[kind]}."
     for shard in parts:
-        arrays = store.load(shard_name(shard), prefix=prefix)
-        if not arrays:
+        stat = stat_of(store, shard, kind)
+        if stat is None:
             path = store.path(shard_name(shard))
             raise CacheError(f"{path} holds no {NAMES[kind]}; `dissectreport measure` measures it again")
-        yield shard, kind.from_arrays({key.removeprefix(prefix): value for key, value in arrays.items()})
+        yield shard, stat
+
+
+def stat_of(store: Store, shard: Shard, kind: type[S]) -> S | None:
+    """One of the statistics of a shard; None where the shard has none of this kind."""
+    prefix = f"{NAMES[kind]}."
+    arrays = store.load(shard_name(shard), prefix=prefix)
+    return kind.from_arrays({key.removeprefix(prefix): value for key, value in arrays.items()}) if arrays else None
 
 
 def save(store: Store, value: Stored, name: str = "") -> None:

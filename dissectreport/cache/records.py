@@ -69,6 +69,8 @@ class Record:
     mixed_devices: bool = False
     interventions: InterventionRecord | None = None
     classes: ClassRecord | None = None
+    no_classes: str = ""
+    """Why the classes of a classifier were not measured; '' if they were (see `classes`), and for other models."""
     artifacts: ArtifactRecord | None = None
     painting: PaintRecord | None = None
     segmented: str = ""

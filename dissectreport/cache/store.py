@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dissectreport import structured
 from dissectreport.errors import CacheError
-from dissectreport.files import Say, silent, write
+from dissectreport.files import Say, opened, silent, write
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged file raises."""
@@ -72,12 +72,19 @@ class Store:
 
     @classmethod
     def open(cls, cache: Path, facts: Mapping[str, Any], say: Say = silent) -> Store:
-        """The store for `facts` under `cache`, made if not there; damaged facts are reported and written again."""
+        """The store for `facts` under `cache`, made if not there; damaged facts are reported and written again.
+
+        CacheError where its folder is a link.
+        """
         store = cls(cache / fingerprint(facts))
         content = facts_json(facts)
+        if store.folder.is_symlink():
+            raise CacheError(
+                f"{store.folder} is a symbolic link, and the cache is not written through links; remove it"
+            )
         if not store.facts_path.exists():
             write(store.facts_path, content)
-        elif store.facts_path.read_bytes() != content:
+        elif not _holds(store.facts_path, content):
             say(f"{store.facts_path} was damaged; it is written again")
             write(store.facts_path, content)
         return store
@@ -90,7 +97,7 @@ class Store:
     def facts(self) -> dict[str, Any]:
         """What the content depends on; CacheError where they are not those that the folder's name stands for."""
         facts = read_json(self.facts_path)
-        if fingerprint(facts) != self.folder.name or self.facts_path.read_bytes() != facts_json(facts):
+        if fingerprint(facts) != self.folder.name or content_of(self.facts_path) != facts_json(facts):
             raise CacheError(f"{self.facts_path} is damaged; `dissectreport measure` writes it again")
         return facts
 
@@ -175,10 +182,22 @@ def sealed(content: bytes, owner: str) -> bytes:
     return body + hashlib.sha256(f"{owner}\n".encode() + body).hexdigest().encode()
 
 
+def content_of(path: Path) -> bytes:
+    """The content of a file; OSError for anything else, such as a pipe, on which reading could wait for ever."""
+    with opened(path) as file:
+        return file.read()
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    with suppress(OSError):
+        return content_of(path) == content
+    return False
+
+
 @lru_cache(maxsize=1 << 16)
 def is_sealed(path: Path, owner: str, size: int, time: int) -> bool:
     """Whether a file ends with the digest that `sealed` gives it; read once as long as size and time stay the same."""
-    content = path.read_bytes()
+    content = content_of(path)
     return len(content) == size and content == sealed(content, owner)
 
 
@@ -225,7 +244,7 @@ def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:
 
 def check_sealed(value: Mapping[str, Any], path: Path) -> None:
     """Refuse an object from a file that is not exactly as `sealed_json` wrote it."""
-    if path.read_bytes() != sealed_json({name: item for name, item in value.items() if name != DIGEST}, path.name):
+    if content_of(path) != sealed_json({name: item for name, item in value.items() if name != DIGEST}, path.name):
         raise CacheError(f"{path} is damaged: its digest does not fit its content; run `dissectreport measure` again")
 
 

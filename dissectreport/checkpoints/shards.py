@@ -46,7 +46,7 @@ def _listed(path: Path) -> list[str]:
     except (OSError, Malformed) as problem:
         raise WeightsError(f"{path} cannot be read: {problem}") from problem
     files = content.get("weight_map") if isinstance(content, dict) else None
-    names = list(dict.fromkeys(files.values())) if isinstance(files, dict) else []
-    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+    names = list(files.values()) if isinstance(files, dict) else []
+    if not names or not all(isinstance(name, str) and name and Path(name).name == name for name in names):
         raise WeightsError(f"{path} is no index of weights: weight_map should give the file of each tensor")
-    return sorted(names)
+    return sorted(set(names))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissectreport import files
 from dissectreport.errors import WeightsError
 
 OPERATIONS: Mapping[int, str] = {
@@ -70,9 +71,7 @@ class TfliteGraph:
 def read_tflite(path: Path) -> TfliteGraph:
     """The network in a file; a WeightsError says what is wrong with it, or which operation is not known."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise WeightsError(f"{path} has {path.stat().st_size:,} bytes; at most {LARGEST:,} are read")
-        content = path.read_bytes()
+        content = files.read(path, LARGEST, links=True)
         if content[4:8] != b"TFL3":
             raise WeightsError(f"{path} is no TensorFlow Lite file")
         return _graph(_Table.root(content))

@@ -20,5 +20,5 @@ Cache = Annotated[
         help="Folder that keeps the measurements.", metavar="FOLDER", show_default="the platform's cache folder"
     ),
 ]
-SETTINGS = ("weights", "psi", "cutoff", "label", "noise", "images", "directions")
+SETTINGS = ("weights", "psi", "cutoff", "label", "noise", "images", "validation", "directions")
 """Which options say more about a model."""

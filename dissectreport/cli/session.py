@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,11 +35,12 @@ def reporting(offline: bool = False) -> Iterator[LogReporter]:
         reporter.close()
         typer.echo(f"dissectreport: {error}", err=True)
         raise typer.Exit(TIME_LIMIT if isinstance(error, TimeLimit) else 1) from None
-    except (MemoryError, RuntimeError) as error:
-        if not _is_lack_of_memory(error):
+    except (MemoryError, RuntimeError, OSError) as error:
+        line = _line_about_the_machine(error)
+        if not line:
             raise
         reporter.close()
-        typer.echo(f"dissectreport: {OUT_OF_MEMORY}", err=True)
+        typer.echo(f"dissectreport: {line}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         reporter.close()
@@ -54,6 +56,20 @@ def _check_folder() -> None:
         os.getcwd()  # noqa: PTH109 - only whether there is one
     except OSError as error:
         raise OutputError(f"the current folder was deleted ({error.strerror}); go to another one") from error
+
+
+def _line_about_the_machine(error: Exception) -> str:
+    """What a user can do about an error of the machine, not of the program; '' for another error."""
+    if _is_lack_of_memory(error):
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
+        names = [os.fsdecode(name) for name in (error.filename,) if isinstance(name, str | bytes)]
+        # A name that the system refuses may be longer than a screen.
+        where = f" ({names[0][:200]!a})" if names else ""
+        return f"{error.strerror}{where}; give another path, or change what is there; finished work is kept"
+    if "home directory" in str(error):
+        return "a path begins with '~', but there is no such home folder; write the path without '~'"
+    return ""
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

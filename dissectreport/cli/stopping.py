@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from dissectreport.run.engine import end_now
+from dissectreport.run.processes import ENDED, descendants, kill_all, start_watcher
 
 GRACE = 4.0
 """Seconds in which a stopped command can end by itself."""
+NOTICING = 0.2
+"""Seconds between two checks whether signals are still on."""
+SIGACTION = 512
+"""Bytes that are enough for what a system stores of a signal."""
 STOPPED = 130
 STOPPED_LINE = "dissectreport: stopped; finished work is kept, the same command continues"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _forget_handlers() -> None:
+    """Make a copy of this process, which a plug-in makes by fork, end as others do, without a signal to this one."""
+    if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_handlers)
 
 
 @contextmanager
@@ -22,25 +42,49 @@ def stopping() -> Iterator[None]:
     """While a command runs, a signal raises KeyboardInterrupt; a command that does not end then is ended.
 
     Python runs its own handlers only between two of its instructions. The thread that waits here runs even while a
-    library computes, and where the code of a plug-in catches every exception.
+    library computes, and where the code of a plug-in catches every exception. Where a library keeps even threads
+    waiting, a process that watches this one ends it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
+    receiver, watcher = _watched(receiver, sender)
     handlers = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
     before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    ended = threading.Event()
+    others, ended = {*descendants(os.getpid())}, threading.Event()
     threading.Thread(target=_end_in_time, args=(receiver, ended), daemon=True).start()
+    threading.Thread(target=_keep_noticing, args=(ended,), daemon=True).start()
+    hook, sys.unraisablehook = sys.unraisablehook, _without_races(sys.unraisablehook)
     try:
         yield
+    except KeyboardInterrupt:
+        kill_all([process for process in descendants(os.getpid()) if process not in others])
+        raise
     finally:
         ended.set()
+        sys.unraisablehook = hook
         signal.set_wakeup_fd(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        with suppress(OSError):
+            sender.send(ENDED)
         sender.close()
+        if watcher is not None:
+            watcher.wait()
+
+
+def _watched(receiver: socket.socket, sender: socket.socket) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
+    """Where this process receives the numbers of signals: from a process that watches it, if there can be one."""
+    forwarded, passed_on = socket.socketpair()
+    watcher = start_watcher(receiver.fileno(), passed_on.fileno(), GRACE)
+    passed_on.close()
+    if watcher is None:
+        forwarded.close()
+        return receiver, None
+    receiver.close()
+    return forwarded, watcher
 
 
 def _end_in_time(receiver: socket.socket, ended: threading.Event) -> None:
@@ -51,3 +95,29 @@ def _end_in_time(receiver: socket.socket, ended: threading.Event) -> None:
     if not received or ended.wait(GRACE):
         return
     end_now(STOPPED_LINE, STOPPED)
+
+
+def _without_races(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    """The hook, but for what Python says of a signal that arrives although a plug-in has turned it off."""
+
+    def said(unraisable: Any) -> None:
+        if "ignored due to race condition" not in str(unraisable.exc_value):
+            hook(unraisable)
+
+    return said
+
+
+def _keep_noticing(ended: threading.Event) -> None:
+    """Turn on signals again that a plug-in has turned off; Python itself can do this only in the main thread."""
+    if os.name != "posix":
+        return
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    before = {number: ctypes.create_string_buffer(SIGACTION) for number in _SIGNALS}
+    for number, action in before.items():
+        library.sigaction(number, None, action)
+    while not ended.wait(NOTICING):
+        for number, action in before.items():
+            if signal.getsignal(number) in (signal.SIG_IGN, signal.SIG_DFL) and not ended.is_set():
+                library.sigaction(number, action, None)

@@ -2,6 +2,7 @@
 
     network = word_network("")                          # the checkpoint of the catalogue
     network = word_network("openai/clip-vit-base-patch32")   # another one, or ./folder
+    check_word_network("")                              # whether it can be had, without reading its weights
 
 Whole images are resized to the square size of the network; nothing is cropped. A word is its own prompt.
 """
@@ -59,19 +60,55 @@ class WordNetwork:
         return np.asarray(torch.cat(rows).detach().numpy(), np.float32)
 
 
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Files one of which a checkpoint has; those that are preferred come first."""
+
+
 def word_network(checkpoint: str = "") -> WordNetwork:
     """Both halves of a CLIP; `checkpoint` is a repository ("owner/name", "owner/name@revision") or a folder."""
-    origin = HubCheckpoint.of(checkpoint or str(read_catalogue(CATALOGUE)["clip"].extra["hub"]))
+    origin = _origin(checkpoint)
 
     def load(source: dict[str, Any]) -> WordNetwork:
         import transformers
 
-        model_type = transformers.AutoConfig.from_pretrained(**source).model_type
-        if model_type != "clip":
-            raise WeightsError(f"{origin} is a {model_type}, which has no words; give a clip as owner/name or ./folder")
-        network = load_network(transformers.CLIPModel, source)
-        preprocess = Preprocessor(transformers.AutoImageProcessor.from_pretrained(**source))
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
-        return WordNetwork(f"CLIP {origin}", network, tokenizer, preprocess)
+        tokenizer, preprocess = _preparation(origin, source)
+        return WordNetwork(f"CLIP {origin}", load_network(transformers.CLIPModel, source), tokenizer, preprocess)
 
     return load_checkpoint(origin, load)
+
+
+def check_word_network(checkpoint: str = "") -> None:
+    """Raise a WeightsError unless a checkpoint is a CLIP whose files are here or can be downloaded.
+
+    Its weights are downloaded where they are missing, but not read.
+    """
+    origin = _origin(checkpoint)
+
+    def check(source: dict[str, Any]) -> None:
+        from transformers.utils import cached_file
+
+        _preparation(origin, source)
+        place = source["pretrained_model_name_or_path"]
+        options = {key: source[key] for key in ("revision", "local_files_only")}
+        quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+        if not any(cached_file(place, name, **options, **quiet) for name in WEIGHTS):
+            raise OSError(f"it has no file of weights ({', '.join(WEIGHTS)})")
+
+    load_checkpoint(origin, check)
+
+
+def _origin(checkpoint: str) -> HubCheckpoint:
+    return HubCheckpoint.of(checkpoint or str(read_catalogue(CATALOGUE)["clip"].extra["hub"]))
+
+
+def _preparation(origin: HubCheckpoint, source: dict[str, Any]) -> tuple[Any, Preprocessor]:
+    """The tokenizer and the preprocessing of images of a checkpoint, which must be a CLIP."""
+    import transformers
+
+    model_type = transformers.AutoConfig.from_pretrained(**source).model_type
+    if model_type != "clip":
+        raise WeightsError(
+            f"{origin} is a {model_type}, which knows no words; give a CLIP network as owner/name or ./folder"
+        )
+    preprocess = Preprocessor(transformers.AutoImageProcessor.from_pretrained(**source))
+    return transformers.AutoTokenizer.from_pretrained(**source), preprocess

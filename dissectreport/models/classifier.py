@@ -10,7 +10,7 @@ It is dissected like any network that reads images. What its units do to its pre
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ from dissectreport.models.class_labels import (
     table_classes,
     why_no_classes,
 )
-from dissectreport.models.image_folder import ImageFolder
-from dissectreport.models.image_model import FolderImageModel
+from dissectreport.models.image_folder import ImageFolder, open_folder
+from dissectreport.models.image_model import FolderImageModel, ImageCollection
 from dissectreport.models.outputs import part_of
+from dissectreport.models.two_folders import TRAINING, VALIDATION, TrainingAndValidation
 from dissectreport.stats.base import Ints
 
 NAMED = "a TOML file can name classes and labels"
@@ -66,6 +67,11 @@ class ClassifierModel(FolderImageModel):
         """(count,) the number of the class of samples `first` to `first + count - 1`; `UNKNOWN` without labels."""
         names = self.folder.order(seed)[first : first + count]
         return np.array([self.labels.get(name, UNKNOWN) for name in names], np.int64)
+
+    @property
+    def validation(self) -> str:
+        """The name of the folder of validation images; '' where there is none."""
+        return self.folder.validation.name if isinstance(self.folder, TrainingAndValidation) else ""
 
     @property
     def truth_digest(self) -> str:
@@ -127,7 +133,19 @@ class ClassesGiven:
     """A CSV file of file and class; None for the sub-folders of the images."""
     take: str | int | None = None
     guessed: bool = False
-    """Whether nobody said that sub-folders are classes: images have no labels where these are not as many."""
+    """Whether the user did not say that sub-folders are classes. Then images have no labels if the number of
+    sub-folders is not that of the classes, or they have other names."""
+    folders: tuple[str, ...] = ()
+    """Other names of the classes, in the same order, that sub-folders may have."""
+    validation: Path | None = None
+    """A folder of validation images, on which units are scored; None for one half of the images."""
+    validation_table: Path | None = None
+    """A CSV file of file and class of the validation images; None for their sub-folders."""
+
+    def names_of_folders(self, folder: ImageFolder) -> tuple[str, ...]:
+        """The names by which the sub-folders of a folder call the classes."""
+        found = folder_classes(folder)
+        return self.folders if found and set(found) <= set(self.folders) else self.names
 
 
 def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
@@ -151,8 +169,8 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
             lambda: scores_of(model.module(model.normalised(images)), given.take),
         )
     number = _number_of_classes(scores, len(images), who)
-    if given.guessed and not _has_classes(folder, number):
-        return _with_classes(model, tuple(f"class {at}" for at in range(number)), {}, given)
+    if given.guessed and not _has_classes(folder, number, given.names_of_folders(folder)):
+        return _with_classes(model, given.names or _numbered(number), {}, given)
     found = table_classes(folder, given.table) if given.table is not None else folder_classes(folder)
     names = given.names or (found if len(found) == number else ())
     if found and not names:
@@ -165,24 +183,60 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
         raise BadOption(
             f"{who}: the network has {number} scores, but {len(names)} classes are named; name one for each score"
         )
-    names = names or tuple(f"class {at}" for at in range(number))
-    return _with_classes(model, names, read_labels(folder, names, given.table), given)
+    names = names or _numbered(number)
+    return _with_classes(model, names, read_labels(folder, given.names_of_folders(folder) or names, given.table), given)
+
+
+def _numbered(number: int) -> tuple[str, ...]:
+    """Names of classes for which none are given."""
+    return tuple(f"class {at}" for at in range(number))
 
 
 def _with_classes(
     model: FolderImageModel, names: tuple[str, ...], labels: Mapping[str, int], given: ClassesGiven
 ) -> ClassifierModel:
     values: dict[str, Any] = {one.name: getattr(model, one.name) for one in fields(model)}
+    if given.validation is not None:
+        values |= {"folder": _both(model.folder, given.validation), "identity": ""}
+        labels = _labels_of_both(values["folder"], names, labels, given)
     return ClassifierModel(**values, classes=names, labels=labels, take=given.take)
 
 
-def _has_classes(folder: ImageFolder, number: int) -> bool:
-    """Whether the sub-folders of a folder may be the classes of a network; says why they are not, if there are any."""
+def _both(training: ImageCollection, validation: Path) -> TrainingAndValidation:
+    """The images of both folders."""
+    assert isinstance(training, ImageFolder), "drawn images have labels of their own"
+    return TrainingAndValidation.of(training, open_folder(validation, training.size))
+
+
+def _labels_of_both(
+    images: TrainingAndValidation, names: tuple[str, ...], labels: Mapping[str, int], given: ClassesGiven
+) -> Mapping[str, int]:
+    """The labels of training and of validation images by the names of both; {} where neither has labels."""
+    folder = images.validation
+    if given.table is not None and given.validation_table is None:
+        raise BadOption(f"labels name the classes of training images; name those of {folder.name}: validation_labels")
+    known = given.names_of_folders(folder) or names
+    others = read_labels(folder, known, given.validation_table) if labels else {}
+    if labels and not others:
+        raise BadOption(
+            f"the training images have classes, but {folder.name} has no sub-folders; put its images into folders of "
+            "the same names"
+        )
+    pairs = ((TRAINING, labels), (VALIDATION, others))
+    return {begin + name: label for begin, table in pairs for name, label in table.items()}
+
+
+def _has_classes(folder: ImageFolder, number: int, names: Sequence[str]) -> bool:
+    """Whether the sub-folders of a folder can be the classes of a network; if not, warns why.
+
+    They may if they have `names` of classes, or without names, if they are as many.
+    """
     found = folder_classes(folder)
     if not found:
         return False
     counts = f"{counted(len(found), 'sub-folder')}, which are not the network's {number:,} classes"
-    problem = f"it has {counts}" if len(found) != number else why_no_classes(folder)
+    fits = set(found) <= set(names) if names else len(found) == number
+    problem = why_no_classes(folder) if fits else f"it has {counts}"
     if problem:
         reporting.say(f"{folder.name} gives no labels, so the network's predictions are the truth: {problem} ({NAMED})")
     return not problem

@@ -144,6 +144,7 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
         default_layers=(),
         mean=numbers("mean", images.get("mean", list(known.mean) if known else [])),
         std=numbers("std", images.get("std", list(known.std) if known else [])),
+        channels=whole_numbers("channels", images.get("channels", [])),
         reinitialise=builder.reinitialise,
         facts={**recognised_facts(known), **facts_of(description)},
         code=builder.code_digest(),
@@ -166,17 +167,30 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
 
 def classes_of(description: Description) -> ClassesGiven:
     """What the file says about the classes of a classifier."""
-    content, images, who = description.content, description.table("images"), description.path.name
-    table = images.get("labels")
-    if table is not None and not isinstance(table, str):
-        raise description.problem(f"labels must be the name of a CSV file of file and class, not {table!r}")
+    content, who = description.content, description.path.name
+    table, others = (
+        _named(description, key, "a CSV file of file and class") for key in ("labels", "validation_labels")
+    )
+    validation = _named(description, "validation", "a folder of images")
+    if others is not None and validation is None:
+        raise description.problem('validation_labels are those of a folder; add validation = "val" to images')
     output = description.table("output")
     description.check_keys(output, ("take",), "of the output of a classifier ")
     return ClassesGiven(
         given_names(content["classes"], description.path.parent, who) if "classes" in content else (),
-        description.path.parent / Path(table).expanduser() if table is not None else None,
+        table,
         of_type((str, int), "a key or an index", "take", output["take"]) if "take" in output else None,
+        validation=validation,
+        validation_table=others,
     )
+
+
+def _named(description: Description, key: str, what: str) -> Path | None:
+    """The file or folder that a key of images names; None where it is left out."""
+    value = description.table("images").get(key)
+    if value is not None and not isinstance(value, str):
+        raise description.problem(f"{key} must be the name of {what}, not {value!r}")
+    return None if value is None else description.path.parent / Path(value).expanduser()
 
 
 def described_layers(description: Description, modules: Sequence[ModuleTrace]) -> tuple[str, ...]:

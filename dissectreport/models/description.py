@@ -44,14 +44,16 @@ KEYS = {
     "segmenter": "the segmenter that a build uses by default",
     "masks": "a folder of masks, in place of a segmenter; or { folder = …, images = …, names = … }",
     "reference": "a folder of real images",
-    "images": "{ folder = …, size = [height, width], mean = …, std = …, labels = … } for a network that takes images; "
-    "with output, it redraws them, unless its task is classify",
+    "images": "{ folder = …, size = [height, width], mean = …, std = …, channels = …, labels = …, validation = … } for "
+    "a network that takes images; with output, it redraws them, unless its task is classify",
     "facts": "further facts for the report: licence, paper, dataset …",
 }
 SAMPLING_KEYS = ("psi", "cutoff", "label", "noise")
 CLASSIFY = "classify"
 """The task of a classifier; a network without a task makes images or redraws them."""
-IMAGES_KEYS = ("folder", "size", "mean", "std", "labels")
+IMAGES_KEYS = ("folder", "size", "mean", "std", "channels", "labels", "validation", "validation_labels")
+OF_CLASSIFIERS = IMAGES_KEYS[5:]
+"""Keys of images that only a classifier has."""
 OUTPUT_KEYS = ("take", "range", "channels")
 MASK_KEYS = ("folder", "images", "names")
 
@@ -176,7 +178,7 @@ def check_task(description: Description) -> None:
             'a classifier reads images; add images = { folder = "photos", size = [224, 224] }, with a sub-folder for '
             "each class"
         )
-    labels = "labels" in description.table("images")
-    if not task and not description.text("family") and ("classes" in content or labels):
-        key = "classes" if "classes" in content else "labels of images"
-        raise description.problem(f'{key} belongs to a classifier; add task = "{CLASSIFY}"')
+    own = [f"{key} of images" for key in OF_CLASSIFIERS if key in description.table("images")]
+    own = ["classes", *own] if "classes" in content else own
+    if not task and not description.text("family") and own:
+        raise description.problem(f'{own[0]} belongs to a classifier; add task = "{CLASSIFY}"')

@@ -128,9 +128,13 @@ class ImageFolder:
         """Names of the near-duplicates of images with an earlier name, which are left out."""
         if self.known_similar is not None:
             return self.known_similar
-        looks = self._read_all(read_look, [file.name for file in self.files])
-        readable = [(file.name, look) for file, look in zip(self.files, looks, strict=True) if isinstance(look, Look)]
+        readable = self.looks()
         return tuple(readable[number][0] for number in near_duplicates(look for _, look in readable))
+
+    def looks(self) -> list[tuple[str, Look]]:
+        """The names of all readable images, and what they look like when small."""
+        looks = self._read_all(read_look, [file.name for file in self.files])
+        return [(file.name, look) for file, look in zip(self.files, looks, strict=True) if isinstance(look, Look)]
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -97,6 +97,8 @@ class FolderImageModel:
     Without both, the network gets images in [-1, 1]."""
     std: tuple[float, ...] = ()
     """Standard deviation of red, green and blue in [0, 1]; () for 1 if `mean` is given."""
+    channels: tuple[int, ...] = ()
+    """The order in which the network gets red (0), green (1) and blue (2), such as (2, 1, 0); () for red first."""
     reinitialise: Callable[[int], nn.Module] | None = None
     """`reinitialise(seed)` returns a new network of the same architecture with random weights."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -114,9 +116,19 @@ class FolderImageModel:
                 f"{self.name!r} needs three means and three positive standard deviations, of red, green and blue in "
                 f"[0, 1]; got {list(self.mean)} and {list(self.std)}"
             )
+        if any(mean > 1 for mean in self.mean):
+            raise ModelError(
+                f"{self.name!r} has the means {list(self.mean)}, which are for colours from 0 to 255; divide mean and "
+                "std by 255, because images are in [0, 1]"
+            )
+        if self.channels and sorted(self.channels) != [0, 1, 2]:
+            raise ModelError(
+                f"{self.name!r} has the channels {list(self.channels)}; give 0, 1 and 2 in the order that the network expects"
+            )
         self.module.requires_grad_(False).eval()
         if not self.identity:
-            normalisation = f"{list(map(float, self.mean))} {list(map(float, self.std))}"
+            order = f" {list(self.channels)}" if self.channels else ""
+            normalisation = f"{list(map(float, self.mean))} {list(map(float, self.std))}{order}"
             parts = (identity_of(self.module), normalisation, self.folder.identity, self.code, self.output_digest)
             object.__setattr__(self, "identity", " ".join(filter(None, parts)))
 
@@ -146,11 +158,11 @@ class FolderImageModel:
         return z
 
     def normalised(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1] -> a new tensor of the same shape, normalised by `mean` and `std`."""
-        if not self.mean and not self.std:
-            return images.clone()
-        mean, std = self.mean or (0.0,) * 3, self.std or (1.0,) * 3
-        return ((images + 1) / 2 - _by_channel(mean, images)) / _by_channel(std, images)
+        """(n, 3, h, w) in [-1, 1] -> a new tensor, normalised, with colours in the order of `channels`."""
+        if self.mean or self.std:
+            mean, std = self.mean or (0.0,) * 3, self.std or (1.0,) * 3
+            images = ((images + 1) / 2 - _by_channel(mean, images)) / _by_channel(std, images)
+        return images[:, list(self.channels)] if self.channels else images.clone()
 
     def latents(self, seed: int, first: int, count: int) -> Tensor:
         """(count, 3, h, w) the images of samples `first` to `first + count - 1` in the order of `seed`."""

@@ -1,6 +1,6 @@
 """The published models in catalogue.toml: downloaded at first use, or read from a file that the user gives.
 
-Most are Progressive GANs; those of the kinds `dcgan` and `cyclegan` come in packages of the Python package index.
+Most are Progressive GANs; DCGANs, a CycleGAN and a classifier come in packages of the Python package index.
 
 church = published.church_pgan()                        # what the entry point church_pgan calls
 church = published.church_pgan(weights=Path("mine.pth"))  # nothing is downloaded
@@ -21,16 +21,22 @@ from dissectreport.checkpoints.downloads import RemoteFile
 from dissectreport.checkpoints.state_dicts import channels_last, select_tensors
 from dissectreport.checkpoints.weight_files import Checkpoint, read_checkpoint
 from dissectreport.errors import BadOption, WeightsError
-from dissectreport.models.families import base, cyclegan, dcgan
+from dissectreport.models.classifier import ClassifierModel
+from dissectreport.models.families import base, cyclegan, dcgan, efficientnet_lite
 from dissectreport.models.families.base import DEFAULT_SAMPLING, NetworkTensors
 from dissectreport.models.image_folder import open_folder, printable
 from dissectreport.models.image_model import RedrawingModel
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.models.outputs import OutputFormat
 from dissectreport.models.proggan_variants import AnyGenerator, from_state_dict, new
+from dissectreport.models.published_classifiers import published_classifier
 
-DCGAN_KIND, CYCLEGAN_KIND = "dcgan", "cyclegan"
-TITLES = {DCGAN_KIND: dcgan.DCGAN.title, CYCLEGAN_KIND: cyclegan.CycleGAN.title}
+DCGAN_KIND, CYCLEGAN_KIND, CLASSIFIER_KIND = "dcgan", "cyclegan", "efficientnet_lite"
+TITLES = {
+    DCGAN_KIND: dcgan.DCGAN.title,
+    CYCLEGAN_KIND: cyclegan.CycleGAN.title,
+    CLASSIFIER_KIND: efficientnet_lite.EfficientNetLite.title,
+}
 """Families, by kind; the others are Progressive GANs."""
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 ALTERNATIVE = (
@@ -38,7 +44,7 @@ ALTERNATIVE = (
 )
 
 
-Published = NetworkGenerator | RedrawingModel
+Published = NetworkGenerator | RedrawingModel | ClassifierModel
 
 
 def __getattr__(name: str) -> Callable[..., Published]:
@@ -49,24 +55,46 @@ def __getattr__(name: str) -> Callable[..., Published]:
     return partial(load, entry)
 
 
-def load(entry: CatalogueEntry, weights: Path | str | None = None, images: Path | None = None) -> Published:
-    """The generator of a catalogue entry, with published weights or with those of a file.
+def load(
+    entry: CatalogueEntry,
+    weights: Path | str | None = None,
+    images: Path | None = None,
+    validation: Path | None = None,
+) -> Published:
+    """The network of a catalogue entry, with published weights or with those of a file.
 
-    A network that redraws photographs needs a folder of `images`; a BadOption if it has none, or another one has some.
+    A network that redraws or classifies photographs needs a folder of `images`, and a classifier may have another one
+    for `validation`; a BadOption if it has none, or another network has some.
     """
-    redraws = entry.extra["kind"] == CYCLEGAN_KIND
-    if images is None and redraws:
-        raise BadOption(f"{entry.name} redraws photographs; name a folder of them with --images FOLDER")
-    if images is not None and not redraws:
-        raise BadOption(f"{entry.name} generates images of its own; leave out --images {images}")
+    _check_folders(entry, images, validation)
     checkpoint, provenance = _from_file(entry, Path(weights)) if weights else _published(entry)
-    made = _redrawing(entry, checkpoint, images) if images is not None else _drawing(entry, checkpoint, bool(weights))
+    made = _reading(entry, checkpoint, images, validation) if images else _drawing(entry, checkpoint, bool(weights))
     facts = {
         **_facts(entry, not weights or provenance["verified"]),
         "sha256": checkpoint.sha256,
         "weights": provenance,
     }
     return replace(made, facts=facts)
+
+
+def _check_folders(entry: CatalogueEntry, images: Path | None, validation: Path | None) -> None:
+    """Raise a BadOption for a folder of photographs that is missing, or that the network does not read."""
+    does = {CYCLEGAN_KIND: "redraws", CLASSIFIER_KIND: "classifies"}.get(entry.extra["kind"])
+    if does and images is None:
+        raise BadOption(f"{entry.name} {does} photographs; name a folder of them with --images FOLDER")
+    if images is not None and not does:
+        raise BadOption(f"{entry.name} generates images of its own; leave out --images {images}")
+    if validation is not None and does != "classifies":
+        raise BadOption(f"{entry.name} is not a classifier; leave out --validation {validation}")
+
+
+def _reading(
+    entry: CatalogueEntry, checkpoint: Checkpoint, images: Path, validation: Path | None
+) -> RedrawingModel | ClassifierModel:
+    """The network in a checkpoint that reads the photographs of a folder."""
+    if entry.extra["kind"] == CLASSIFIER_KIND:
+        return published_classifier(entry, checkpoint, images, validation)
+    return _redrawing(entry, checkpoint, images)
 
 
 def _drawing(entry: CatalogueEntry, checkpoint: Checkpoint, given: bool) -> NetworkGenerator:

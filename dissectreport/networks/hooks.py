@@ -165,13 +165,22 @@ def not_finite(values: Tensor) -> list[int]:
     return rows
 
 
+class NotFinite(ModelError):
+    """A layer or an image that is not finite."""
+
+    def __init__(self, where: str, remedy: str) -> None:
+        super().__init__(f"{where}; {remedy}")
+        self.where, self.remedy = where, remedy
+
+
 def check_finite(name: str, activations: Tensor, first: int) -> None:
     """Refuse activations that are not finite, naming the sample."""
     bad = not_finite(activations)
     if bad:
-        raise ModelError(
-            f"layer {name!r} is not finite for sample {first + bad[0]}; check the weights, or the half precision they "
-            "were kept in; `dissectreport check --samples` lists all such samples"
+        raise NotFinite(
+            f"layer {name!r} is not finite for sample {first + bad[0]}",
+            "check the weights, and whether they were stored in half precision; "
+            "`dissectreport check --samples` lists all such samples",
         )
 
 

@@ -125,7 +125,7 @@ def adopt(cache: Path, other: Path, say: Say = silent) -> int:
             if mine.has(name):
                 continue
             if theirs.is_intact(name):
-                files.write(mine.path(name), theirs.path(name).read_bytes())
+                files.write(mine.path(name), store.content_of(theirs.path(name)))
                 copied += 1
             else:
                 say(f"{theirs.path(name)} is damaged; it was left out")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dissectreport.analysis.classes.accuracy import balanced_accuracy
-from dissectreport.analysis.classes.halves import is_selection, truth_of
+from dissectreport.analysis.classes.halves import Bools, selection_of, truth_of
 from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import BadOption, ModelError
 from dissectreport.models.classifier import classifier_of
-from dissectreport.pipeline.class_requests import ClassRequest, classes_required, classes_to_study
+from dissectreport.pipeline.class_requests import (
+    ClassRequest,
+    classes_required,
+    classes_to_study,
+    classified_images,
+)
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.random_sets import matched_sets
@@ -25,9 +29,7 @@ from dissectreport.run.engine import Workers
 from dissectreport.run.plan import ClassKey
 from dissectreport.run.shards import BATCH, SHARD, shards
 from dissectreport.stats.base import Floats, Ints
-from dissectreport.stats.predictions import ClassScores, Predictions, log_probabilities
-
-Bools = NDArray[np.bool_]
+from dissectreport.stats.predictions import ClassEstimates, ClassScores, Predictions, log_probabilities
 
 
 def with_known_classes(job: Job, reporter: Reporter) -> Job:
@@ -38,16 +40,13 @@ def with_known_classes(job: Job, reporter: Reporter) -> Job:
     request = job.classes
     if request is None:
         return job
-    classifier = classifier_of(job.generator)
-    if not classifier.labels:
-        return job
     try:
-        classes_to_study(classifier, request, classifier.truth(job.plan.seed, 0, images_of(job, request)))
+        classified_images(classifier_of(job.generator), request, job.plan.seed, images_of(job, request))
     except (BadOption, ModelError) as error:
         if classes_required(job.options):
             raise
         reporter.say(f"no classes: {error}")
-        return replace(job, classes=None)
+        return replace(job, classes=None, no_classes=str(error))
     return job
 
 
@@ -71,21 +70,27 @@ class ClassPasses:
             images=images_of(job, request),
             torch=job.plan.torch,
         )
+        self.images = classified_images(self.classifier, request, self.key.seed, self.key.images)
 
     def run(self) -> ClassRecord:
         """Run all passes; returns their record."""
         from dissectreport.worker.classes import find_head, make_scores
 
-        store, parts = self._store("class scores"), shards(self.key.images, SHARD)
-        self.runner.count(store, partial(make_scores, self.job.source, self.key), parts, Task.CLASSES)
+        numbers = self.images.samples.tolist()
+        store, parts = self._store("class scores", samples=numbers), shards(len(numbers), SHARD)
+        self.runner.count(store, partial(make_scores, self.job.source, self.key, numbers), parts, Task.CLASSES)
         scores = self.runner.total(store, parts, ClassScores)
         head = self.runner.once(self._store("class head"), LinearHead, lambda: find_head(self.job.source, self.key))
         truth = truth_of(scores)
-        selected = is_selection(truth)
+        selected = selection_of(scores.samples, truth, bool(self.classifier.validation))
         selection, held_out = scores.samples[selected], scores.samples[~selected]
-        every: list[Units] = [(unit,) for unit in range(scores.means.shape[1])]
+        studied = classes_to_study(self.classifier, self.request, truth, selected)
+        estimate = self._estimate(head, selection, truth[selected], scores.means.shape[1])
+        tested, checked = units_to_test(estimate[studied], self.budget.tested)
+        every: list[Units] = [(unit,) for unit in tested.tolist()]
         alone, singles = self._predict("single units", head, every, selection, Task.CLASS_SINGLES)
-        plan = self._plan(scores, truth, alone)
+        ranking = importances(scores, truth, selected, alone, estimate, tested)
+        plan = self._plan(scores, selected, studied, ranking, checked)
         planned = self.runner.keep("class plan", self.key.facts(), plan)
         _, sets = self._predict("sets of units", head, plan.sets(), held_out, Task.CLASS_SETS)
         samples, targets = attack_targets(scores, plan, self.budget.attacked, self.key.seed)
@@ -96,6 +101,8 @@ class ClassPasses:
             classes=self.classifier.classes,
             labelled=bool(self.classifier.labels),
             closed_form=head.is_known,
+            validation=self.classifier.validation,
+            balanced=self.images.balanced,
             scores=store.folder.name,
             singles=singles,
             plan=planned,
@@ -118,13 +125,29 @@ class ClassPasses:
         self.runner.count(store, make, parts, task)
         return self.runner.total(store, parts, Predictions), store.folder.name
 
-    def _plan(self, scores: ClassScores, truth: Ints, alone: Predictions) -> ClassPlan:
-        """Which units matter most to each class on selection images, and which sets are ablated."""
-        selected = np.isin(scores.samples, alone.samples)
-        importance, certainty = importances(scores, truth, selected, alone, len(self.classifier.classes))
-        order = np.array([np.lexsort((-lost, -drop)) for drop, lost in zip(importance, certainty, strict=True)])
-        studied, units = classes_to_study(self.classifier, self.request, truth), importance.shape[1]
-        sizes = tuple(size for size in self.budget.sizes if size < units)
+    def _estimate(self, head: LinearHead, selection: Ints, truth: Ints, units: int) -> Floats:
+        """(classes, units) what gradients say that each class loses without each unit; NaN for a closed form, which
+        tests every unit at no cost, and for classes without images."""
+        from dissectreport.worker.classes import make_estimates
+
+        estimate = np.full((len(self.classifier.classes), units), np.nan)
+        if head.is_known:
+            return estimate
+        numbers = selection.tolist()
+        store, parts = self._store("class estimates", samples=numbers), shards(len(numbers), SHARD)
+        make = partial(make_estimates, self.job.source, self.key, numbers)
+        self.runner.count(store, make, parts, Task.CLASS_ESTIMATES)
+        lost = self.runner.total(store, parts, ClassEstimates).lost.astype(np.float64)
+        for number in np.unique(truth):
+            estimate[number] = lost[truth == number].mean(0)
+        return estimate
+
+    def _plan(
+        self, scores: ClassScores, selected: Bools, studied: Ints, ranking: UnitRanking, checked: Ints
+    ) -> ClassPlan:
+        """Which sets of units are ablated, by a ranking of units on selection images."""
+        order = ranking.order
+        sizes = tuple(size for size in self.budget.sizes if size < order.shape[1])
         activity = np.abs(scores.means[selected]).astype(np.float64).mean(0)
         random = {
             size: tuple(
@@ -135,11 +158,14 @@ class ClassPasses:
         }
         return ClassPlan(
             studied=studied,
-            importance=importance,
-            certainty=certainty,
+            importance=ranking.importance,
+            certainty=ranking.certainty,
+            estimate=ranking.estimate,
+            tested=ranking.tested,
+            checked=checked,
             order=order,
             sizes=sizes,
-            named=min(self.budget.named, units),
+            named=min(self.budget.named, order.shape[1]),
             random=random,
             selection=scores.samples[selected],
             held_out=scores.samples[~selected],
@@ -169,22 +195,62 @@ class ClassPasses:
         return self.runner.open(kind, {**self.key.facts(), **more})
 
 
-def importances(
-    scores: ClassScores, truth: Ints, selected: Bools, alone: Predictions, classes: int
-) -> tuple[Floats, Floats]:
-    """(classes, units) balanced accuracy, and mean certainty, that each class loses without each single unit.
+@dataclass(frozen=True)
+class UnitRanking:
+    """What each class loses without each single unit, on selection images; (classes, units)."""
 
-    Both are of the selection images; NaN for a class without any.
-    """
+    importance: Floats
+    """Balanced accuracy; NaN for classes without images, and for units that were not tested."""
+    certainty: Floats
+    """Mean logarithm of the probability of the class; NaN likewise."""
+    estimate: Floats
+    """First-order estimate of `certainty`; NaN where there is none."""
+    tested: Ints
+    """Units that were ablated alone."""
+
+    @property
+    def order(self) -> Ints:
+        """The units of every class, those that matter most first.
+
+        One that was not tested counts as one without which no prediction changes, and stands by its estimate.
+        """
+        drop = np.nan_to_num(self.importance)
+        lost = np.nan_to_num(np.where(np.isnan(self.certainty), self.estimate, self.certainty))
+        return np.array([np.lexsort((-second, -first)) for first, second in zip(drop, lost, strict=True)])
+
+
+def importances(
+    scores: ClassScores, truth: Ints, selected: Bools, alone: Predictions, estimate: Floats, tested: Ints
+) -> UnitRanking:
+    """What each class loses on selection images without each of the units that were `tested`, and its estimate."""
     logits, own = scores.logits[selected], truth[selected]
     before = logits.argmax(1)[:, None]
     gone = log_probabilities(logits[:, None], own) - alone.certainty
-    shape = (classes, alone.predicted.shape[1])
-    drop, lost = np.full(shape, np.nan), np.full(shape, np.nan)
+    drop, lost = np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan)
     for number in np.unique(own).tolist():
-        drop[number] = balanced_accuracy(own, before, number) - balanced_accuracy(own, alone.predicted, number)
-        lost[number] = gone[own == number].mean(0)
-    return drop, lost
+        after = balanced_accuracy(own, alone.predicted, number)
+        drop[number, tested] = balanced_accuracy(own, before, number) - after
+        lost[number, tested] = gone[own == number].mean(0)
+    return UnitRanking(drop, lost, estimate, tested)
+
+
+def units_to_test(estimate: Floats, most: int) -> tuple[Ints, Ints]:
+    """The units to ablate alone, and those of them that do not depend on the (studied classes, units) estimate.
+
+    All of them, if they are few enough or there is no estimate; else random ones, by which the estimate is checked, and
+    those that are estimated to matter most to each class in turn.
+    """
+    units = np.arange(estimate.shape[1])
+    if len(units) <= most or np.isnan(estimate).all():
+        return units, units
+    checked = np.random.RandomState(0).permutation(units)[: max(2, most // CHECKED)]
+    in_turn = np.argsort(-estimate, axis=1, kind="stable").T.ravel()
+    chosen = list(dict.fromkeys([*checked.tolist(), *in_turn.tolist()]))[:most]
+    return np.sort(np.asarray(chosen, np.int64)), np.sort(checked).astype(np.int64)
+
+
+CHECKED = 8
+"""One in so many units that are ablated alone is random where an estimate chooses the others."""
 
 
 def attack_targets(scores: ClassScores, plan: ClassPlan, most: int, seed: int) -> tuple[list[int], list[int]]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dissectreport.cache.reader import packed_stats, read, save, shard_name
+from dissectreport.cache.reader import packed_stats, read, save, shard_name, stat_of
 from dissectreport.cache.records import LayerRecord, Record, is_named_by_content, source_of, unique_name
 from dissectreport.cache.store import Store, digest
-from dissectreport.errors import ModelError, answered
+from dissectreport.errors import ModelError, answered, counted
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.pilot_progress import PilotProgress
 from dissectreport.pipeline.prepare import Job
@@ -26,10 +26,12 @@ from dissectreport.run.plan import FORMAT, ROTATIONS, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import SHARD, WHOLE, RunPart, Shard, shards
 from dissectreport.stats.activation_range import ActivationRange
+from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint
 from dissectreport.stats.peaks import Peaks
+from dissectreport.stats.replaced import Replaced, most_replaced
 from dissectreport.stats.thresholds import RULE_THRESHOLDS
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class DissectionPasses:
         self.controlled = controlled
         # Counts of the corrected rule include shifted masks; a published rule counts them in a reading of their own.
         self.shifted = [Reading(layer, shift=1) for layer in controlled] if self.rule.is_published else []
+        self.replaced: tuple[int, ...] = ()
+        """Samples whose own latents give no finite image, known when all are counted."""
 
     @cached_property
     def random_directions(self) -> Mapping[str, list[Reading]]:
@@ -112,6 +116,7 @@ class DissectionPasses:
         """The folders of all counts by reading, and those of the untrained control; a part counts its shards alone."""
         control = self._untrained_control()
         measured = self._count(self.source, self.job.plan, [*self.readings, *self.random_readings, *self.shifted])
+        self._check_replaced(measured[self.readings[0]].counts)
         return measured, self._count_untrained(control)
 
     # --- before anything is measured ---
@@ -161,11 +166,13 @@ class DissectionPasses:
 
     def _scales(self) -> dict[str, tuple[float, ...]]:
         """By layer the standard deviation of every unit over the first shard of the pilot."""
+        from dissectreport.worker.finite_images import finite_work
         from dissectreport.worker.pilot import make_scales
 
         plan, missing, stores = self.job.plan, self._without_scales(), self._scales_stores()
         first = shards(plan.pilot, plan.shard)[:1]
-        for _, scales in self.workers.run(partial(make_scales, self.source, plan, missing), first) if missing else ():
+        make = partial(make_scales, self.source, plan, missing)
+        for _, scales in self.workers.run(partial(finite_work, make), first, "make_scales") if missing else ():
             for layer in missing:
                 save(stores[layer], scales[layer])
         return {layer: tuple(read(store, UnitScales).scales.tolist()) for layer, store in stores.items()}
@@ -192,12 +199,14 @@ class DissectionPasses:
 
     def _ranges(self, source: Source, plan: Plan, readings: Sequence[Reading]) -> dict[str, ActivationRange]:
         """By reading the least and the largest activation of every unit over a part of the pilot."""
+        from dissectreport.worker.finite_images import finite_work
         from dissectreport.worker.pilot import make_range
 
         parts = shards(plan.pilot, plan.shard)
         first = parts if self.rule.is_published else parts[: max(1, len(parts) // 8)]
         ranges: dict[str, ActivationRange] = {}
-        for _, result in sorted_by_shard(self.workers.run(partial(make_range, source, plan, readings), first)):
+        make = partial(finite_work, partial(make_range, source, plan, readings))
+        for _, result in sorted_by_shard(self.workers.run(make, first, "make_range")):
             for key, ends in result.items():
                 ranges[key] = ranges[key].merge(ends) if key in ranges else ends
         return ranges
@@ -257,6 +266,20 @@ class DissectionPasses:
             if self.rule.is_published and not self.runner.is_intact(store, StoredThresholds.FILE):
                 save(store, thresholds[reading])
         return {r: CountFolders(threshold_stores[r].folder.name, stores[r].folder.name) for r in readings}
+
+    def _check_replaced(self, folder: str) -> None:
+        """Find the samples that have another latent in a folder of counts; ModelError where there are too many."""
+        parts, store = self.part.taken(shards(self.job.samples, self.job.plan.shard)), Store(self.runner.cache / folder)
+        stats = [stat for shard in parts if (stat := stat_of(store, shard, Replaced)) is not None]
+        self.replaced = tuple(merge_all(stats).samples.tolist()) if stats else ()
+        if not self.replaced:
+            return
+        samples, listed = sum(shard.count for shard in parts), numbers_line(self.replaced)
+        many, name = counted(len(self.replaced), "image"), self.job.generator.name
+        line = f"{many} of {samples:,} of generator {name!r} not finite ({listed})"
+        if len(self.replaced) > (most := most_replaced(samples)):
+            raise ModelError(f"{line}, and at most {most:,} may be; check the weights, or the precision they are in")
+        self.reporter.say(f"caution: {line}: other latents are drawn in their place")
 
     def _count_untrained(self, control: Generator | None) -> dict[Reading, CountFolders]:
         """The result of `_count` for the untrained generator; nothing where there is none, or where it fails."""
@@ -396,6 +419,7 @@ class DissectionPasses:
             "latent_shape": list(job.generator.latent_shape),
             **job.generator.facts,
             **({} if self.repeats else {"repeats": False}),
+            **({"replaced": list(self.replaced)} if self.replaced else {}),
         }
         facts = getattr(job.segmenter, "facts", {})
         return Record(
@@ -431,6 +455,12 @@ def real_images(job: Job) -> int:
     who = f"generator {job.generator.name!r} failed to give a real image"
     image = answered(ModelError, who, lambda: job.generator.training_like_images(1))
     return min(REAL, job.samples) if image is not None else 0
+
+
+def numbers_line(samples: Sequence[int], most: int = 8) -> str:
+    """Which samples, in words: the first few."""
+    more = " …" if len(samples) > most else ""
+    return f"{'sample' if len(samples) == 1 else 'samples'} {', '.join(map(str, samples[:most]))}{more}"
 
 
 def _task(source: Source, trained: Task, control: Task) -> Task:

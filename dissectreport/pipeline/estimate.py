@@ -128,11 +128,13 @@ def intervention_seconds(
 def class_seconds(budget: ClassBudget, images: int, cost: NetworksCost, edit: EditCost) -> dict[Task, float]:
     """Seconds of one core for the experiments with classes of so many images, without a closed form."""
     half, sizes = images / 2, sum(size < edit.units for size in budget.sizes)
+    alone = min(edit.units, budget.tested)
     sets = budget.classes * (sizes * (3 + budget.random_sets) + min(budget.named, edit.units))
     attacks = min(budget.attacked, half)
     return {
         Task.CLASSES: images * cost.generator,
-        Task.CLASS_SINGLES: half * (cost.generator + edit.units * edit.tail),
+        Task.CLASS_ESTIMATES: half * (cost.generator + 2 * edit.tail),
+        Task.CLASS_SINGLES: half * (cost.generator + alone * edit.tail),
         Task.CLASS_SETS: half * (cost.generator + sets * edit.tail),
         Task.ATTACKS: attacks * 3 * cost.generator * (2 * budget.steps + 6),
     }

@@ -19,7 +19,8 @@ from typing import Self
 
 from dissectreport.cache.records import source_of
 from dissectreport.cache.store import fingerprint, read_json
-from dissectreport.errors import CacheError
+from dissectreport.errors import CacheError, OutputError
+from dissectreport.files import write
 from dissectreport.pipeline.options import MachineOptions, Options
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.schedule import Pace, Schedule
@@ -140,9 +141,8 @@ class Journal:
     def _write(self, state: str) -> None:
         """Write the file. It is not a result: if it cannot be written, the run continues without it."""
         self.news = replace(self.news, seen=self.clock(), state=state)
-        with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps(asdict(self.news), indent=1), encoding="utf-8")
+        with suppress(OutputError):
+            write(self.path, json.dumps(asdict(self.news), indent=1).encode())
 
     def __enter__(self) -> Self:
         return self

@@ -81,12 +81,14 @@ def start_run(job: Job, workers: Workers, reporter: Reporter) -> RunContext:
 def measured_costs(job: Job, workers: Workers) -> Costs:
     """The time of the networks on this machine."""
     from dissectreport.worker.costs import make_costs
+    from dissectreport.worker.finite_images import finite_work
 
     edited = {job.intervention.layer: False} if job.intervention is not None else {}
     edited |= {job.classes.layer: False} if job.classes is not None else {}
     edited |= {job.artifacts.layer: True} if job.artifacts is not None else {}
     make = partial(make_costs, job.source, job.layers, edited, job.plan.seed)
-    ((_, costs),) = workers.run(make, [Shard(0, 0, min(job.plan.batch, job.samples))])
+    first = Shard(0, 0, min(job.plan.batch, job.samples))
+    ((_, costs),) = workers.run(partial(finite_work, make), [first], "make_costs")
     return costs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +23,7 @@ from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import Job, prepare
 from dissectreport.pipeline.reporter import Reporter, Silent
-from dissectreport.pipeline.requests import check_concepts
+from dissectreport.pipeline.requests import check_concepts, with_commas
 from dissectreport.pipeline.tasks import Task
 from dissectreport.run import engine
 from dissectreport.run.budgets import FEWEST_LATENTS, InterventionBudget
@@ -82,6 +83,7 @@ def intervene(options: Options, request: EditOptions, reporter: Reporter | None 
     """
     job = prepare(replace(options, interventions=False))
     request = request if request.layer else replace(request, layer=middle(job.layers))
+    request = replace(request, concepts=with_commas(request.concepts, job.segmenter.vocabulary.names))
     if not request.units and request.concepts:
         request = replace(request, units=causal_units(options, request))
     precision = Precision.FLOAT32 if options.precision == Precision.AUTO else options.precision
@@ -104,6 +106,7 @@ def causal_units(options: Options, request: EditOptions) -> tuple[int, ...]:
 
 def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporter) -> EditResult:
     """Make the edit on held-out latents, and count every concept with and without it."""
+    from dissectreport.worker.finite_images import finite_work
     from dissectreport.worker.requested_edits import EditRequest, make_edits, make_photo_edit
 
     check_edit(job, request)
@@ -127,7 +130,7 @@ def count_edit(job: Job, request: EditOptions, precision: str, reporter: Reporte
             make, wanted = partial(make_edits, job.source, key, edit, SHOWN), shards(request.samples, EDIT_BATCH)
         else:
             make, wanted = partial(make_photo_edit, job.source, key, edit, request.photo), (Shard(0, 0, 1),)
-        for shard, outcome in workers.run(make, wanted):
+        for shard, outcome in workers.run(partial(finite_work, make), wanted, make.func.__name__):
             parts[shard] = outcome
             reporter.progress(Task.EDITING, len(parts), len(wanted), "batches")
     return _result(job, request, [(shard, parts[shard]) for shard in wanted])
@@ -192,7 +195,7 @@ def patches_of(at: str, blocks: tuple[int, int]) -> tuple[int, ...]:
     patches = []
     for words in at.split():
         parts = words.split(",")
-        if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        if len(parts) != 2 or not all(re.fullmatch(r"[0-9]{1,6}", part.strip()) for part in parts):
             raise BadOption(f"--at is 'everywhere', or row,column like 3,4 (several separated by spaces), not {at!r}")
         row, column = (int(part) for part in parts)
         if row >= rows or column >= columns:
@@ -209,9 +212,10 @@ def activations_of(job: Job, key: InterventionKey, request: EditOptions, workers
     if value == "resample":
         return ()
     if value in VALUES:
+        from dissectreport.worker.finite_images import finite_work
         from dissectreport.worker.requested_edits import make_unit_activations
 
-        make = partial(make_unit_activations, job.source, key, InterventionBudget.quantile)
+        make = partial(finite_work, partial(make_unit_activations, job.source, key, InterventionBudget.quantile))
         ((_, thresholds),) = workers.run(make, [Shard(0, 0, ACTIVATION_SAMPLES)])
         values = thresholds.mean if value == "mean" else thresholds.upper
         return tuple(float(values[unit]) for unit in request.units)

@@ -78,6 +78,10 @@ class NetworkOptions:
     images: Annotated[
         Path | None, Help("Folder of photographs for an autoencoder or a classifier.", default="none")
     ] = None
+    validation: Annotated[
+        Path | None,
+        Help("Folder of photographs on which a classifier is measured.", default="half of --images"),
+    ] = None
 
     directions: Annotated[
         tuple[str, ...],
@@ -90,7 +94,7 @@ class NetworkOptions:
 
     def __post_init__(self) -> None:
         # Settings are a part of the model's name: with others it is another model.
-        settings = self.psi, self.cutoff, self.label, self.noise, self.images, self.directions
+        settings = self.psi, self.cutoff, self.label, self.noise, self.images, self.directions, self.validation
         object.__setattr__(self, "model", with_settings(self.model, *settings))
         for name, value in NO_SETTINGS.items():
             object.__setattr__(self, name, value)

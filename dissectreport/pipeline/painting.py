@@ -111,7 +111,9 @@ def paint_request(record: Record, reader: CacheReader, layer: str) -> PaintReque
 
     key = None if record.interventions is None else record.interventions.key
     areas = reader.total(record.layers[0].counts, record.samples, record.plan["shard"], Areas)
-    gallery = chosen_latents(areas, () if key is None else key.concepts)
+    # The page draws latents anew, so it shows no sample that has another one than its own.
+    own = areas.without(record.generator.get("replaced", ()))
+    gallery = chosen_latents(own, () if key is None else key.concepts)
     return PaintRequest(layer, record.plan["seed"], gallery, () if key is None else key.contexts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,12 +55,14 @@ class PassRunner:
         self, make: Make[T, R], missing: Sequence[T], items: Sequence[T], task: str, unit: str = "samples"
     ) -> Iterator[tuple[T, R]]:
         """Each missing item with its result, as they finish; progress counts all items, those of shards in samples."""
+        from dissectreport.worker.finite_images import finite_work
+
         total = sum(map(size_of, items))
         done = total - sum(map(size_of, missing))
         if not missing:
             return
         self.reporter.progress(task, done, total, unit)
-        for item, result in self.workers.run(make, missing, task):
+        for item, result in self.workers.run(partial(finite_work, make), missing, task):
             yield item, result
             done += size_of(item)
             self.reporter.progress(task, done, total, unit)

@@ -19,6 +19,7 @@ from dissectreport.pipeline.requests import (
     InterventionRequest,
     resolve_artifacts,
     resolve_interventions,
+    with_commas,
 )
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, InterventionBudget, budget_named
 from dissectreport.run.plan import Plan
@@ -60,6 +61,8 @@ class Job:
     """None where interventions are not wanted, or cannot be made."""
     classes: ClassRequest | None = None
     """None where the model is no classifier, or experiments with its classes are not wanted."""
+    no_classes: str = ""
+    """Why the classes of a classifier are left out; '' where they are not, and for other models."""
     artifacts: ArtifactRequest | None = None
     """None if artifact units are not wanted, or cannot be searched for."""
     behaviours: frozenset[str] = frozenset()
@@ -88,7 +91,7 @@ def prepare(options: Options) -> Job:
     machine = resolve_machine(options)
     rule, budget = resolve_names(options, machine)
     networks = resolve_networks(options)
-    options = with_quick_defaults(options, rule, networks.generator)
+    options = with_quick_defaults(with_whole_names(options, networks), rule, networks.generator)
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)
     interventions = resolve_interventions(options, layers, networks, budget)
@@ -146,6 +149,12 @@ def resolve_machine(options: MachineOptions) -> Machine:
     if device == "cpu":
         return Machine(device, options.workers or cores(), 1)
     return Machine(device, options.workers or 1, max(1, (os.cpu_count() or 2) // 2))
+
+
+def with_whole_names(options: Options, networks: Networks) -> Options:
+    """The options, in which names with commas are whole."""
+    layers = with_commas(options.layers, networks.generator.layers)
+    return replace(options, layers=layers, concepts=with_commas(options.concepts, networks.segmenter.vocabulary.names))
 
 
 def with_quick_defaults(options: Options, rule: Rule, generator: Generator) -> Options:

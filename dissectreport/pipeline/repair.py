@@ -122,6 +122,7 @@ def repaired_images(
     """Sample numbers with their edited images (height, width, 3), in order of batches as they finish."""
     from dissectreport.models.edits import repaired
     from dissectreport.worker.artifacts import make_repaired
+    from dissectreport.worker.finite_images import finite_work
     from dissectreport.worker.loaded_networks import Source
 
     machine = resolve_machine(options)
@@ -133,7 +134,7 @@ def repaired_images(
     source = Source(options.model, "", None, machine.device, weights=options.weights)
     done = 0
     with Workers(machine.workers) as workers:
-        make = partial(make_repaired, source, edits, options.seed, other_weights)
+        make = partial(finite_work, partial(make_repaired, source, edits, options.seed, other_weights))
         for shard, images in workers.run(make, shards(samples, Plan.batch)):
             yield from enumerate(images, shard.first)
             done += shard.count

@@ -37,7 +37,7 @@ from dissectreport.run import engine
 from dissectreport.run.budgets import FEWEST_LATENTS
 from dissectreport.run.plan import SEEDS
 from dissectreport.run.precision import Precision
-from dissectreport.run.shards import BATCH, shards
+from dissectreport.run.shards import BATCH, Shard, shards
 
 if TYPE_CHECKING:
     from dissectreport.analysis.results.dissection import Dissection
@@ -146,7 +146,8 @@ def _compared(job: Job, second: str, reporter: Reporter) -> SegmenterAgreement |
     from dissectreport.worker.segmenter_agreement import make_segmenter_agreement
 
     make = partial(make_segmenter_agreement, job.source, second, job.plan.seed, job.plan.grid)
-    wanted, parts = shards(MORE, BATCH), {}
+    wanted = shards(MORE, BATCH)
+    parts: dict[Shard, SegmenterAgreement] = {}
     with engine.Workers(job.workers, job.options.timeout) as workers:
         for shard, part in workers.run(make, wanted):
             parts[shard] = part

@@ -97,6 +97,28 @@ def interventions_required(options: InterventionOptions) -> bool:
     return bool(options.concepts or options.intervention_layer or options.intervention_samples)
 
 
+def with_commas(parts: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list that was separated at commas, although some of the known names contain commas.
+
+    >>> with_commas(("relu 4", "6", "out"), ("relu 4,6", "out"))
+    ('relu 4,6', 'out')
+    """
+    whole = {_without_blanks(name): name for name in known if "," in name}
+    names: list[str] = []
+    at = 0
+    while at < len(parts):
+        ends = range(at + 1, len(parts) + 1) if parts[at] not in known else ()
+        end = next((end for end in ends if _without_blanks(",".join(parts[at:end])) in whole), at + 1)
+        given = ",".join(parts[at:end])
+        names.append(given if given in known else whole.get(_without_blanks(given), given))
+        at = end
+    return tuple(names)
+
+
+def _without_blanks(name: str) -> str:
+    return ",".join(part.strip() for part in name.split(","))
+
+
 def check_concepts(wanted: Sequence[str], segmenter: Segmenter) -> None:
     """Refuse a concept that the segmenter does not know."""
     names = segmenter.vocabulary.names[1:]

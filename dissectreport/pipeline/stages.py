@@ -104,8 +104,9 @@ class WordStage:
     """A word of a list for each unit, where there is a list."""
 
     def seconds(self, run: RunContext) -> Mapping[Task, float]:
-        """Seconds of one core that the vectors of images will take, none without a list of words."""
-        return {} if run.job.options.words is None else {Task.WORDS: SECONDS_OF_CLIP * run.job.samples}
+        """Seconds of one core that the vectors of the shown images will take, none without a list of words."""
+        shown = min(run.job.samples, estimate.PICTURES)
+        return {} if run.job.options.words is None else {Task.WORDS: SECONDS_OF_CLIP * shown}
 
     def run(self, run: RunContext, product: Product) -> Product:
         """The record with vectors of images and words; unchanged without a list of words."""
@@ -168,11 +169,11 @@ class ClassStage:
         return estimate.class_seconds(request.budget, images, run.costs.networks, run.costs.edits[request.layer])
 
     def run(self, run: RunContext, product: Product) -> Product:
-        """The record with the classes; unchanged for other models, and if they are not required and impossible."""
+        """The record with the classes, or why there are none; unchanged for other models."""
         from dissectreport.pipeline.classes import ClassPasses
 
         if run.job.classes is None:
-            return product
+            return _without_classes(run.job, product) if is_classifier(run.job.generator) else product
         passes = ClassPasses(run.job, run.job.classes, run.workers, run.reporter)
         try:
             with one_thread():
@@ -182,8 +183,14 @@ class ClassStage:
                 raise
             # The dissection is complete without them.
             run.reporter.say(f"no classes: {error}")
-            return product
+            return _without_classes(replace(run.job, no_classes=str(error)), product)
         return save_record(run.job, replace(product.measured, classes=measured), passes.runner.folders)
+
+
+def _without_classes(job: Job, product: Product) -> Product:
+    """The record with the reason why a classifier has no classes."""
+    reason = job.no_classes or "the build was told --no-interventions"
+    return save_record(job, replace(product.measured, no_classes=reason), set())
 
 
 class ArtifactStage:

@@ -46,6 +46,7 @@ class Task(StrEnum):
     EDITED_PICTURES = "saving edited images"
     STRIPS = "ablating every unit alone"
     CLASSES = "classifying images"
+    CLASS_ESTIMATES = "estimating what classes lose without each unit"
     CLASS_SINGLES = "classifying images without single units"
     CLASS_SETS = "classifying images without sets of units"
     ATTACKS = "attacking images"
@@ -77,7 +78,7 @@ STEPS = {
     Step.RANKING: (Task.SEARCH, Task.GRADIENTS, Task.LEARNING, Task.COMPARING),
     Step.ABLATION: (Task.ABLATION, Task.RANDOM, Task.SAMPLED, Task.VARIANTS),
     Step.INSERTION: (Task.CONTEXTS, Task.INSERTION, Task.EDITED_PICTURES, Task.STRIPS),
-    Step.CLASSES: (Task.CLASSES, Task.CLASS_SINGLES, Task.CLASS_SETS, Task.ATTACKS),
+    Step.CLASSES: (Task.CLASSES, Task.CLASS_ESTIMATES, Task.CLASS_SINGLES, Task.CLASS_SETS, Task.ATTACKS),
     Step.ARTIFACTS: (
         *(Task.REAL_FEATURES, Task.SIDE_FEATURES, Task.FEATURES),
         *(Task.ARTIFACT_GRADIENTS, Task.TESTING, Task.RETESTING),

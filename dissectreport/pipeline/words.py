@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport import files
+from dissectreport import structured
 from dissectreport.analysis.words import RANDOM_WORDS
 from dissectreport.cache.reader import CacheReader
 from dissectreport.cache.records import Record
@@ -41,11 +41,13 @@ def read_words(path: Path) -> tuple[str, ...]:
     Raises a BadOption if the file cannot be read, or has a number of words that cannot be tested.
     """
     try:
-        text = files.read(path, LARGEST, links=True).decode()
+        lines = [" ".join(line.split()) for line in structured.read_lines(path, LARGEST)]
     except (OSError, ValueError) as problem:
         raise BadOption(f"--words {path} cannot be read as a list of words, one per line: {problem}") from problem
-    lines = (" ".join(line.split()) for line in text.removeprefix("\ufeff").splitlines())
     words = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    unprintable = [word for word in words if not word.isprintable()]
+    if unprintable:
+        raise BadOption(f"--words {path} has the word {unprintable[0][:40]!a}, which cannot be printed; remove it")
     if not FEWEST <= len(words) <= MOST:
         raise BadOption(
             f"--words {path} has {len(words):,} different words; give {FEWEST} to {MOST:,}: each word of a unit is "
@@ -57,10 +59,10 @@ def read_words(path: Path) -> tuple[str, ...]:
 def check_words(options: Options) -> None:
     """Refuse a list of words, or a network for them, that cannot be used, before anything long begins."""
     if options.words is not None:
-        from dissectreport.features.words import word_network
+        from dissectreport.features.words import check_word_network
 
         read_words(options.words)
-        word_network(options.words_network)
+        check_word_network(options.words_network)
 
 
 def word_vectors(

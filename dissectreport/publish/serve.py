@@ -120,7 +120,7 @@ class Handler(SimpleHTTPRequestHandler):
             return None
         if file.is_dir():
             self.send_response(HTTPStatus.MOVED_PERMANENTLY)
-            self.send_header("Location", f"{path}/")
+            self.send_header("Location", f"/{path.lstrip('/')}/")
             self.end_headers()
             return None
         try:

@@ -28,6 +28,10 @@ class ClassRecord:
     """Whether the images have labels; otherwise the network's own predictions are the truth."""
     closed_form: bool
     """Whether ablations follow from the means of units and the weights of the last layer."""
+    validation: str
+    """The name of the folder of validation images, which score units; '' where one half of the images does."""
+    balanced: bool
+    """Whether images were chosen so that every studied class has enough of them."""
     scores: str
     """`ClassScores` of all images."""
     singles: str
@@ -87,9 +91,17 @@ class LinearHead:
         return cls(np.asarray(arrays["weights"], np.float32))
 
 
+INTEGERS = ("tested", "checked", "order", "selection", "held_out")
+FLOATS = ("importance", "certainty", "estimate")
+"""The arrays of a plan."""
+
+
 @dataclass(frozen=True)
 class ClassPlan:
-    """Which sets of units are ablated, decided on selection images alone."""
+    """Which sets of units are ablated, decided on selection images alone.
+
+    Units that were not ablated alone count as ones without which no prediction changes, and stand by their estimates.
+    """
 
     FILE: ClassVar[str] = "plan"
 
@@ -97,9 +109,15 @@ class ClassPlan:
     """(k,) numbers of the classes that are studied, those with most images first."""
     importance: Floats
     """(classes, units) balanced accuracy that a class loses without the unit, on selection images; NaN for classes
-    without images."""
+    without images, and for units that were not ablated alone."""
     certainty: Floats
     """(classes, units) mean logarithm of the probability of the class that its images lose without the unit."""
+    estimate: Floats
+    """(classes, units) first-order estimate of `certainty` by gradient × activation; NaN where there is none."""
+    tested: Ints
+    """Units that were ablated alone, rising."""
+    checked: Ints
+    """Those of them that the estimate did not choose, rising: all units, or random ones."""
     order: Ints
     """(classes, units) units of every class, the most important first; ties by `certainty`."""
     sizes: Units
@@ -139,7 +157,7 @@ class ClassPlan:
 
     def arrays(self) -> Arrays:
         """The plan as arrays."""
-        names = ("studied", "importance", "certainty", "order", "selection", "held_out")
+        names = (*INTEGERS, *FLOATS, "studied")
         arrays: Arrays = {name: getattr(self, name) for name in names}
         for size, by_class in self.random.items():
             for place, sets in enumerate(by_class):
@@ -155,8 +173,8 @@ class ClassPlan:
             size: tuple(tuple(map(tuple, arrays[f"random {size} {place}"].tolist())) for place in range(len(studied)))
             for size in sizes
         }
-        rows: dict[str, Any] = {name: arrays[name].astype(np.int64) for name in ("order", "selection", "held_out")}
-        rows |= {name: np.asarray(arrays[name], np.float64) for name in ("importance", "certainty")}
+        rows: dict[str, Any] = {name: arrays[name].astype(np.int64) for name in INTEGERS}
+        rows |= {name: np.asarray(arrays[name], np.float64) for name in FLOATS}
         return cls(studied=studied, sizes=sizes, named=int(arrays["named"]), random=random, **rows)
 
 

@@ -51,9 +51,9 @@ def _units(path: Path, units: Any) -> tuple[int, ...]:
         raise BadOption(f"{path}: units are {repr(units)[:60]}; {ACCEPTED}")
     if not units:
         raise BadOption(f"{path} marks no unit as an artifact; mark some, or leave the option out")
-    wrong = next((unit for unit in units if type(unit) is not int or unit < 0), None)
-    if wrong is not None:
-        raise BadOption(f"{path}: {repr(wrong)[:60]} is not a valid unit index; these are whole numbers from 0")
+    wrong = [unit for unit in units if type(unit) is not int or unit < 0]
+    if wrong:
+        raise BadOption(f"{path}: {repr(wrong[0])[:60]} is not a valid unit index; these are whole numbers from 0")
     return tuple(sorted(set(units)))
 
 

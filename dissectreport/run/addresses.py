@@ -31,7 +31,7 @@ AUTOENCODER = "vae"
 """The folder of the autoencoder within that of a pipeline."""
 CONFIG = "config.json"
 """The file that makes a folder a checkpoint."""
-SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|directions)=[^:/\\]*)")
+SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|validation|directions)=[^:/\\]*)")
 
 
 def split_settings(model: str) -> tuple[str, str]:
@@ -52,6 +52,7 @@ def with_settings(
     noise: str,
     images: Path | None = None,
     directions: tuple[str, ...] = (),
+    validation: Path | None = None,
 ) -> str:
     """The name of a model with settings; those that it has already stay.
 
@@ -67,6 +68,7 @@ def with_settings(
         "label": "+".join(labels) or None,
         "noise": noise or None,
         "images": folder,
+        "validation": None if validation is None else quoted_path(validation),
         "directions": "+".join(map(_quoted_file, directions)) or None,
     }
     words = [f"{name}={value}" for name, value in values.items() if value is not None]
@@ -132,16 +134,19 @@ def checkpoint_of(model: str) -> Path | None:
     A file counts by the end of its name, or if it is there; a folder counts if it has a file of weights.
     """
     name, _ = split_settings(model)
-    path = Path(name).expanduser()
-    if name.endswith((DESCRIPTION, CODE)) or path.is_dir():
+    # Functions of os.path, because a name need not be that of a file: it may be too long for one, or begin with "~".
+    path = Path(os.path.expanduser(name))  # noqa: PTH111
+    if name.endswith((DESCRIPTION, CODE)) or os.path.isdir(path):  # noqa: PTH112
         return path if _has_weights(path) or _has_weights(path / AUTOENCODER) else None
     if name.lower().endswith(CHECKPOINTS):
         return path
-    return path if (os.sep in name or path.suffix) and path.is_file() else None
+    return path if (os.sep in name or path.suffix) and os.path.isfile(path) else None  # noqa: PTH113
 
 
 def _has_weights(folder: Path) -> bool:
-    """Whether there is a config.json or a file of weights in a folder."""
-    if not folder.is_dir():
+    """Whether there is a config.json or a file of weights in a folder; not in one that cannot be read."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except (OSError, ValueError):
         return False
-    return (folder / CONFIG).is_file() or any(is_weights(file.name) for file in folder.iterdir())
+    return CONFIG in names or any(map(is_weights, names))

@@ -306,6 +306,8 @@ class ClassBudget(Plain):
     """Random sets of each size for each class."""
     leading: int = 4
     """How many units count as those that matter most to a class."""
+    tested: int = 512
+    """Units ablated one by one; in a larger layer without a closed form, those that gradients rank first."""
     named: int = 12
     """Units of each class whose single ablation is measured on held-out images too."""
     attacked: int = 144
@@ -321,10 +323,22 @@ CLASS_BUDGETS = {
     for budget in (
         ClassBudget("default"),
         ClassBudget(
-            "quick", images=384, classes=4, sizes=(1, 4, 16, 64), random_sets=5, named=6, attacked=48, steps=10
+            "quick",
+            images=384,
+            classes=4,
+            sizes=(1, 4, 16, 64),
+            random_sets=5,
+            tested=128,
+            named=6,
+            attacked=48,
+            steps=10,
         ),
-        ClassBudget("full", images=10_000, classes=20, random_sets=20, named=20, attacked=1000, steps=40),
-        ClassBudget("paper", images=100_000, classes=365, random_sets=20, named=20, attacked=1000, steps=40),
+        ClassBudget(
+            "full", images=10_000, classes=20, random_sets=20, tested=100_000, named=20, attacked=1000, steps=40
+        ),
+        ClassBudget(
+            "paper", images=100_000, classes=365, random_sets=20, tested=100_000, named=20, attacked=1000, steps=40
+        ),
     )
 }
 """By the names of the budgets of interventions."""

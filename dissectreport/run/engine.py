@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from dissectreport.errors import DissectReportError, TimeLimit
+from dissectreport.run.processes import descendants, end_with_parent, kill_all
 from dissectreport.run.profile import TimeProfile
 from dissectreport.run.watchdog import Watchdog
 
@@ -181,14 +182,18 @@ class Workers:
 
 
 def kill_workers() -> None:
-    """End all processes that this one has started, at once."""
-    for process in multiprocessing.active_children():
-        process.kill()
+    """End all workers that this process has started, and what their code has started, at once."""
+    workers = multiprocessing.active_children()
+    theirs = [child for worker in workers if worker.pid is not None for child in descendants(worker.pid)]
+    for worker in workers:
+        worker.kill()
+    kill_all(theirs)
 
 
 def end_now(line: str, status: int) -> NoReturn:
     """Say a line, and end this process and all that it has started, whatever their code does."""
     kill_workers()
+    kill_all(descendants(os.getpid()))
     with suppress(Exception):
         sys.stderr.write(f"\n{line}\n")
         sys.stderr.flush()
@@ -226,6 +231,7 @@ def _begin(timeout: float, hung: SimpleQueue[str]) -> None:
     # Ctrl-C reaches every process of a terminal; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent()
+    end_with_parent()
 
 
 def _give_up(line: str, hung: SimpleQueue[str]) -> None:

@@ -10,6 +10,7 @@ in this way), a folder with `images` and `masks` in it, and one with Broden's in
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -187,7 +188,7 @@ def read_names(path: Path) -> Names:
     if not read:
         raise SegmenterError(f"the file of names {path} has no names")
     values = [one.value for one in read]
-    twice = next((value for value in values if values.count(value) > 1), None)
+    twice = next((value for value, count in Counter(values).items() if count > 1), None)
     if twice is not None:
         raise SegmenterError(f"the file of names {path} has the value {twice} twice; remove one")
     if len({one.coloured for one in read}) > 1:

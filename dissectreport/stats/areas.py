@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -33,6 +34,11 @@ class Areas(Counts):
         order = np.argsort(samples, kind="stable")
         pixels = np.concatenate([spread(s.pixels, s.concepts, concepts, 1) for s in (self, other)])
         return type(self)(samples[order], concepts, pixels[order], self.grid)
+
+    def without(self, samples: Sequence[int]) -> Self:
+        """The rows of other samples than these."""
+        kept = ~np.isin(self.samples, samples)
+        return type(self)(self.samples[kept], self.concepts, self.pixels[kept], self.grid)
 
     def share(self) -> Floats:
         """(n, c) share of the image that shows the concept."""

@@ -64,6 +64,15 @@ class Predictions(_BySample):
 
 
 @dataclass(frozen=True)
+class ClassEstimates(_BySample):
+    """What gradients say that each image loses without each single unit."""
+
+    lost: NDArray[np.float32]
+    """(n, units) estimate of the logarithm of the probability of the image's class that ablating the unit takes away:
+    activation × gradient, summed over cells."""
+
+
+@dataclass(frozen=True)
 class Attacks(_BySample):
     """What attacks change: the predictions, and the peak activation of every unit.
 

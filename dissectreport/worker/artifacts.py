@@ -26,6 +26,7 @@ from dissectreport.stats.base import merge_all
 from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair
+from dissectreport.worker.finite_images import with_finite_images
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
 from dissectreport.worker.pictures import as_bytes
@@ -49,7 +50,7 @@ def drift(source: Source, key: ArtifactKey) -> float:
         with torch.no_grad():
             return model.features(model.images(at, at.activations))
 
-    whole = rows(Precision.FLOAT32)
+    whole = with_finite_images(source.models(), lambda: rows(Precision.FLOAT32))
     spread = whole.std(dim=0)
     typical = spread.square().mean().sqrt()
     try:

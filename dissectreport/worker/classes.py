@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dissectreport.models.classifier import ClassifierModel, classifier_of
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
@@ -18,9 +20,9 @@ from dissectreport.records.classes import LinearHead
 from dissectreport.records.interventions import Units
 from dissectreport.run.plan import ClassKey
 from dissectreport.run.shards import Shard
-from dissectreport.stats.predictions import ClassScores, Predictions, known_truth, log_probabilities
+from dissectreport.stats.base import Ints
+from dissectreport.stats.predictions import ClassEstimates, ClassScores, Predictions, known_truth, log_probabilities
 from dissectreport.worker.loaded_networks import Models, Source
-from dissectreport.worker.observing import samples_of
 
 TOGETHER = 64
 """Sets that are ablated together on an accelerator, and in closed form anywhere."""
@@ -73,20 +75,58 @@ def means_of(activations: Tensor) -> NDArray[np.float32]:
 
 def images_of(networks: Models, seed: int, samples: Sequence[int]) -> Tensor:
     """(n, 3, h, w) the images of some samples."""
-    return torch.cat([networks.latents(seed, int(sample), 1) for sample in samples])
+    return torch.cat([networks.latents(seed, first, count) for first, count in runs(samples)])
 
 
-def make_scores(source: Source, key: ClassKey) -> Callable[[Shard], ClassScores]:
-    """The pass that classifies every image without any edit."""
+def truth_of(classifier: ClassifierModel, seed: int, samples: Sequence[int]) -> Ints:
+    """(n,) the classes of some samples; -1 where they are unknown."""
+    return np.concatenate([classifier.truth(seed, first, count) for first, count in runs(samples)])
+
+
+def runs(samples: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and number of each run of consecutive samples.
+
+    >>> list(runs([3, 4, 5, 9]))
+    [(3, 3), (9, 1)]
+    """
+    ends = [at for at in range(1, len(samples)) if samples[at] != samples[at - 1] + 1]
+    for first, end in pairwise((0, *ends, len(samples))):
+        yield int(samples[first]), end - first
+
+
+def make_scores(source: Source, key: ClassKey, samples: Sequence[int]) -> Callable[[Shard], ClassScores]:
+    """The pass that classifies some images without any edit."""
     layer = ClassifiedLayer(source.models(), key.layer)
 
     def work(shard: Shard) -> ClassScores:
-        at = layer.open(layer.networks.latents(key.seed, shard.first, shard.count))
+        chosen = samples[shard.first : shard.first + shard.count]
+        at = layer.open(images_of(layer.networks, key.seed, chosen))
         with torch.no_grad():
             logits = layer.scores(at, at.activations)
-        check_finite("output", logits, shard.first)
-        truth = layer.classifier.truth(key.seed, shard.first, shard.count)
-        return ClassScores(samples_of(shard), truth, logits.cpu().numpy(), means_of(at.activations))
+        check_finite("output", logits, chosen[0])
+        truth = truth_of(layer.classifier, key.seed, chosen)
+        return ClassScores(np.asarray(chosen, np.int64), truth, logits.cpu().numpy(), means_of(at.activations))
+
+    return work
+
+
+def make_estimates(source: Source, key: ClassKey, samples: Sequence[int]) -> Callable[[Shard], ClassEstimates]:
+    """The pass that estimates what some images lose without each unit: activation × gradient, one backward pass."""
+    layer = ClassifiedLayer(source.models(), key.layer)
+
+    def work(shard: Shard) -> ClassEstimates:
+        chosen = samples[shard.first : shard.first + shard.count]
+        at = layer.open(images_of(layer.networks, key.seed, chosen))
+        leaf = at.activations.detach().requires_grad_()
+        with torch.enable_grad():
+            scores = layer.scores(at, leaf)
+            truth = truth_of(layer.classifier, key.seed, chosen)
+            own = torch.from_numpy(known_truth(truth, scores.detach().cpu().numpy())).to(scores.device)
+            loss = functional.cross_entropy(scores, own, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, leaf)
+        check_finite(key.layer, gradient, chosen[0])
+        lost = -(at.activations * gradient).sum((2, 3))
+        return ClassEstimates(np.asarray(chosen, np.int64), lost.float().cpu().numpy())
 
     return work
 
@@ -105,8 +145,7 @@ def make_predictions(
         at = layer.open(images_of(layer.networks, key.seed, chosen))
         with torch.no_grad():
             logits = layer.scores(at, at.activations).cpu().numpy()
-        truth = np.concatenate([layer.classifier.truth(key.seed, sample, 1) for sample in chosen])
-        truth = known_truth(truth, logits)
+        truth = known_truth(truth_of(layer.classifier, key.seed, chosen), logits)
         parts = list(_without(layer, at, logits, head, sets))
         predicted = np.concatenate([part.argmax(2) for part in parts], 1)
         certainty = np.concatenate([log_probabilities(part, truth) for part in parts], 1).astype(np.float32)

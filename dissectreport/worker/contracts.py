@@ -6,12 +6,15 @@ caution.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dissectreport.errors import SegmenterError
 from dissectreport.records.behaviour import SAME_LABELS
+from dissectreport.vocabulary import Vocabulary
 from dissectreport.worker.first_batch import CLOSE
 from dissectreport.worker.loaded_networks import Models
 
@@ -21,6 +24,8 @@ LARGE = 0.01
 """Share of pixels from which a concept is compared with its probability."""
 MARGIN = 0.05
 """How much less probable a concept must be where it is labelled than elsewhere, to be that of another number."""
+NEARLY_ALL = 0.9
+"""Share of the pixels of a label in which another concept must be more probable, to be a contradiction."""
 ROUNDING = 1e-3
 """How far a probability may lie outside 0 and 1."""
 
@@ -86,20 +91,37 @@ def check_probabilities(models: Models, images: Tensor, labels: Tensor) -> None:
     present = [number for number in torch.unique(labels).tolist() if number and _is_large(labels, number)]
     if not present:
         return
-    probabilities = models.probabilities(images, present).float()
+    compared = _with_next_numbers(models.segmenter.vocabulary, present)
+    probabilities = models.probabilities(images, compared).float()
     _check_range(models, "probabilities", probabilities)
     sized = interpolate(probabilities, labels.shape[2:], mode="nearest")
-    contrary = []
-    for place, number in enumerate(present):
-        inside = (labels == number).any(1)
-        if not inside.all() and sized[:, place][inside].mean() < sized[:, place][~inside].mean() - MARGIN:
-            contrary.append(models.segmenter.vocabulary.names[number])
+    by_number = dict(zip(compared, sized.unbind(1), strict=True))
+    lines = [_contradiction(models.segmenter.vocabulary, by_number, labels, number) for number in present]
+    contrary = [line for line in lines if line]
     if 2 * len(contrary) > len(present):
         raise SegmenterError(
             f"segmenter {models.segmenter.name!r} labels other concepts than it finds probable: where it labels "
-            f"{contrary[0]}, the probability of {contrary[0]} is lower than elsewhere; are the numbers of its "
-            "labels off by one?"
+            f"{contrary[0]}; are the numbers of its labels off by one?"
         )
+
+
+def _with_next_numbers(vocabulary: Vocabulary, present: Sequence[int]) -> list[int]:
+    """Some concepts, and those with the numbers before and after theirs."""
+    near = {number + step for number in present for step in (-1, 0, 1)}
+    return sorted(number for number in near if 0 < number < len(vocabulary))
+
+
+def _contradiction(vocabulary: Vocabulary, probabilities: Mapping[int, Tensor], labels: Tensor, number: int) -> str:
+    """How the probabilities contradict the label of a concept; '' where they do not."""
+    name, own, inside = vocabulary.names[number], probabilities[number], (labels == number).any(1)
+    if not inside.all() and own[inside].mean() < own[~inside].mean() - MARGIN:
+        return f"{name}, the probability of {name} is lower than elsewhere"
+    category = vocabulary.concepts[number].category
+    for other, rival in probabilities.items():
+        alike = other != number and vocabulary.concepts[other].category == category
+        if alike and (rival > own + ROUNDING)[inside].float().mean() >= NEARLY_ALL:
+            return f"{name}, {vocabulary.names[other]} is more probable"
+    return ""
 
 
 def _is_large(labels: Tensor, number: int) -> bool:

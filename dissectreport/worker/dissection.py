@@ -23,7 +23,7 @@ from dissectreport.stats.thresholds import Thresholds
 from dissectreport.worker import concept_masks, counting
 from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.observing import at_lattice, observe, samples_of
+from dissectreport.worker.observing import at_lattice, observe, replaced, samples_of
 from dissectreport.worker.spikes import spikes
 
 
@@ -49,6 +49,7 @@ def make_counts(
                 "areas": concept_masks.areas(masks, shard.first),
                 "overlaps": concept_masks.overlaps(masks),
                 "spikes": spikes(coarse, shard.first),
+                **replaced(models, plan.seed, shard),
             }
         )
         counts: dict[str, dict[str, Any]] = {}

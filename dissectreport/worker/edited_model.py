@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
-from dissectreport.networks.hooks import check_finite
+from dissectreport.networks.hooks import NotFinite, check_finite
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
@@ -70,9 +70,15 @@ class EditedModel:
         return prefix
 
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
-        """(n, 3, height, width) float32 images of edited activations."""
+        """(n, 3, height, width) float32 images of edited activations; ModelError where they are not finite."""
         with self.autocast():
-            return self.networks.call_generator(at.z, lambda: at.images(activations)).float()
+            images = self.networks.call_generator(at.z, lambda: at.images(activations)).float()
+        if not bool(torch.isfinite(images).all()):
+            raise NotFinite(
+                f"an edit of layer {self.key.layer!r} makes an image that is not finite",
+                "choose another --intervention-layer, or --precision float32",
+            )
+        return images
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers."""

@@ -12,6 +12,7 @@ from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH
 from dissectreport.worker.edited_model import EditedModel
+from dissectreport.worker.finite_images import with_finite_images
 from dissectreport.worker.loaded_networks import Source
 
 
@@ -37,7 +38,7 @@ def half_agrees(source: Source, key: InterventionKey) -> float:
         at = model.open(key.selection_seed, 0, EDIT_BATCH)
         return model.labels_at(at, at.activations)
 
-    whole = labels(Precision.FLOAT32)
+    whole = with_finite_images(networks, lambda: labels(Precision.FLOAT32))
     try:
         return float((whole == labels(Precision.BFLOAT16)).float().mean())
     except (ModelError, SegmenterError):  # Some operations do not support bfloat16.

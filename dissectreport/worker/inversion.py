@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissectreport.networks.residuals import adding, outputs_of
+from dissectreport.worker.finite_images import with_finite_images
 from dissectreport.worker.loaded_networks import Models
 
 STARTS = 64
@@ -69,7 +70,7 @@ def invert(
 ) -> InvertedPhotos:
     """Invert (n, 3, h, w) photos in [-1, 1] of the generator's size; residuals are added to the outputs of `layers`."""
     loss = PhotoLoss.of(models, photos)
-    z = nearest_samples(models, photos, seed).requires_grad_()
+    z = with_finite_images(models, lambda: nearest_samples(models, photos, seed)).requires_grad_()
     every = steps.latent + steps.residual
     descend([z], LATENT_RATE, steps.latent, lambda: loss(models.images(z, 0)), partial(progress, every, 0))
     z = z.detach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -110,6 +110,10 @@ class Models:
     """The generator's own real images, if they have been read."""
     fitting: int = 0
     """Samples that fit into memory together; 0 while it is not known."""
+    drawn: set[tuple[int, int]] = field(default_factory=set)
+    """Seeds and samples of the latents that the present work has drawn."""
+    replaced: dict[tuple[int, int], int] = field(default_factory=dict)
+    """By seed and sample the reserve series from which a latent is taken, because its image is not finite."""
 
     @cached_property
     def device(self) -> torch.device:
@@ -140,8 +144,26 @@ class Models:
         return SegmenterFeatures.of(self.segmenter, self.generator.image_size, self.device)
 
     def latents(self, seed: int, first: int, count: int) -> Tensor:
-        """(count, *latent_shape) latents on the device."""
-        return latents_of(self.generator, seed, first, count).to(self.device)
+        """(count, *latent_shape) latents on the device, from a reserve series where an image is not finite."""
+        z = latents_of(self.generator, seed, first, count)
+        self.drawn.update((seed, first + row) for row in range(count))
+        others = {sample: number for (of, sample), number in self.replaced.items() if of == seed}
+        rows = [sample for sample in sorted(others) if first <= sample < first + count]
+        if rows:
+            z = z.clone()
+        for sample in rows:
+            z[sample - first] = latents_of(self.generator, reserve(seed, others[sample]), sample, 1)[0]
+        return z.to(self.device)
+
+    def forget_latents(self) -> None:
+        """Begin another piece of work, which has drawn no latents yet."""
+        self.drawn.clear()
+        self.replaced.clear()
+
+    def replaced_in(self, seed: int, shard: Shard) -> tuple[int, ...]:
+        """The samples of a seed's shard whose latents are from a reserve series, rising."""
+        numbers = range(shard.first, shard.first + shard.count)
+        return tuple(sorted(sample for of, sample in self.replaced if of == seed and sample in numbers))
 
     @cached_property
     def reference(self) -> ImageFolder:
@@ -278,6 +300,14 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
     who = f"generator {generator.name!r} failed to draw the latents of samples {first} to {first + count - 1}"
     z: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
     return z
+
+
+def reserve(seed: int, number: int) -> int:
+    """The seed of a reserve series, far from the seeds that people choose."""
+    return (seed + number * RESERVE) % 2**32
+
+
+RESERVE = 0x9E3779B1
 
 
 def untrained(generator: Generator, seed: int) -> Generator | None:

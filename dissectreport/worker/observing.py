@@ -16,6 +16,7 @@ from dissectreport.networks.resampling import on_lattice
 from dissectreport.run.plan import Plan, Reading
 from dissectreport.run.rules import rule_named
 from dissectreport.run.shards import Shard
+from dissectreport.stats.replaced import Replaced
 from dissectreport.worker.loaded_networks import Models
 from dissectreport.worker.memory import in_parts
 
@@ -78,6 +79,12 @@ def at_lattice(labels: Tensor, plan: Plan) -> Tensor:
 def samples_of(shard: Shard) -> NDArray[np.int64]:
     """(count,) the shard's sample numbers."""
     return np.arange(shard.first, shard.first + shard.count, dtype=np.int64)
+
+
+def replaced(models: Models, seed: int, shard: Shard) -> dict[str, Replaced]:
+    """The shard's samples that have another latent, as a statistic; nothing where all have their own."""
+    samples = models.replaced_in(seed, shard)
+    return {"replaced": Replaced(np.array(samples, np.int64), seed)} if samples else {}
 
 
 def observe(

@@ -15,7 +15,7 @@ from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.thresholds import ExactThresholds
 from dissectreport.worker import concept_masks, counting
 from dissectreport.worker.loaded_networks import Source
-from dissectreport.worker.observing import at_lattice, observe, samples_of
+from dissectreport.worker.observing import at_lattice, observe, replaced, samples_of
 
 ThresholdsByKey = Mapping[str, ExactThresholds]
 Work = Callable[[Shard], dict[str, dict[str, Any]]]
@@ -63,6 +63,7 @@ def make_counts(source: Source, plan: Plan, readings: Sequence[Reading], thresho
                 "peaks": Peaks(samples_of(shard), read.amax((2, 3)).cpu().numpy()),
                 "cross": counting.cross(read, threshold),
                 "areas": concept_masks.areas(masks, shard.first),
+                **replaced(models, plan.seed, shard),
             }
         return counts
 

@@ -104,8 +104,8 @@
   };
   const read = () => {
     notes.length = 0;
-    const parts = location.hash
-      .slice(1)
+    const parts = app.view
+      .words()
       .split("&")
       .map((part) => part.split("="))
       .filter((pair) => pair.length === 2);

@@ -11,6 +11,8 @@
   const layers = Array.from(document.querySelectorAll("[data-layer]"));
   const maps = new Map();
   const state = { ...data.start };
+  /* without scripts the list is all there is; on phones it is folded below the image */
+  document.querySelector(".listed").open = !matchMedia("(max-width: 760px)").matches;
 
   app.found = (layer, sample, words) =>
     maps.set(
@@ -135,7 +137,7 @@
     show();
   };
   const read = () => {
-    const words = new URLSearchParams(location.hash.slice(1));
+    const words = app.view.get();
     if (words.get("image")) state.sample = Number(words.get("image"));
     const layer = data.layers.findIndex((one) => one.name === words.get("layer"));
     if (layer >= 0) state.layer = layer;

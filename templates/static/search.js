@@ -100,6 +100,48 @@
         .map((layer) => unitEntry(model, layer, number)),
     );
   };
+  /* "tree AND NOT sky" as its words by operator; the order of what OR, AND or AND NOT joins does not matter */
+  const OPERATOR = /\s+(and not|and|or)\s+/;
+  const canonical = (formula) => {
+    const [first, ...rest] = formula.toLowerCase().trim().split(OPERATOR);
+    const terms = [[rest[0] === "or" ? "or" : "and", first]];
+    for (let i = 0; i < rest.length; i += 2) terms.push([rest[i], rest[i + 1]]);
+    const runs = [];
+    terms.forEach(([operator, term]) => {
+      const [kind, last] = [operator.slice(0, 3), runs[runs.length - 1]];
+      if (last && last.kind === kind) last.terms.push(operator + " " + term);
+      else runs.push({ kind, terms: [operator + " " + term] });
+    });
+    return runs.map((run) => run.terms.sort().join(" ")).join(" | ");
+  };
+  const hasFormula = (formula, words) =>
+    formula.toLowerCase().includes(words) || (OPERATOR.test(words) && canonical(formula) === canonical(words));
+  /* the units that a word of the list predicts: words that are the query first, then those that begin with it */
+  const byVocabulary = (words) =>
+    models.flatMap((model) =>
+      Object.entries(model.vocabulary)
+        .filter(([word]) => word.toLowerCase().startsWith(words))
+        .sort(([a], [b]) => (b.toLowerCase() === words) - (a.toLowerCase() === words))
+        .slice(0, 3)
+        .flatMap(([word, units]) =>
+          units.map(([layer, unit, area]) => {
+            const found = unitEntry(model, model.layers[layer], unit);
+            return { ...found, note: found.note + " · " + word + ": AUC " + percent(area) };
+          }),
+        ),
+    );
+  const once = (found) => {
+    const seen = new Set();
+    return found.filter((one) => one.kind !== "unit" || (!seen.has(one.href) && seen.add(one.href)));
+  };
+  /* what the vocabulary says about a query that finds nothing */
+  const ofVocabulary = (words) => {
+    const lists = models.map((model) => Object.keys(model.vocabulary)).filter((list) => list.length);
+    if (!lists.length) return "";
+    if (lists.some((list) => list.some((word) => word.toLowerCase() === words)))
+      return " “" + words + "” is in the list of words, but no unit beats random words for it.";
+    return " Of words, only the " + Math.max(...lists.map((list) => list.length)) + " of the site’s list are known.";
+  };
   /* the units whose label is the word, those whose formula ("tree AND NOT sky") or word has it, and
      artifact units */
   const byWord = (words) =>
@@ -110,7 +152,7 @@
         ...(label
           ? strongest(model, (layer, unit) => layer.labels[unit] === label && layer.sure[unit] === "1", 8)
           : []),
-        ...strongest(model, (layer, unit) => (layer.formulas[unit] || "").toLowerCase().includes(words), 8),
+        ...strongest(model, (layer, unit) => hasFormula(layer.formulas[unit] || "", words), 8),
         ...strongest(model, (layer, unit) => (layer.words[unit] || "").toLowerCase().includes(words), 8),
         ...(artifact
           ? model.artifacts[1].map((unit) => {
@@ -144,7 +186,13 @@
     const exact = named(words);
     const numbered = byNumber(words);
     const layered = exact.filter((one) => one.kind === "layer" && one.name.toLowerCase() === words);
-    return [...layered, ...numbered, ...exact.filter((one) => !layered.includes(one)), ...byWord(words)].slice(0, MOST);
+    return once([
+      ...layered,
+      ...numbered,
+      ...exact.filter((one) => !layered.includes(one)),
+      ...byWord(words),
+      ...byVocabulary(words),
+    ]).slice(0, MOST);
   };
 
   /* ---- the box ---- */
@@ -201,7 +249,7 @@
     list.hidden = !options.length;
     state.textContent = options.length
       ? options.length + (options.length === 1 ? " result" : " results") + ". Arrow keys choose, Enter opens."
-      : "Nothing found. Try a concept, a layer, or “unit 44”.";
+      : "Nothing found. Try a concept, a layer, or “unit 44”." + ofVocabulary(field.value.toLowerCase().trim());
     point(0);
   };
   const follow = (option) => {

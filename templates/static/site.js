@@ -32,9 +32,12 @@ window.dissectreport = window.dissectreport || {};
   app.times = (v) => (v === null ? "–" : v.toFixed(v >= 100 ? 0 : 1) + "×");
   app.data = (id) => JSON.parse(document.getElementById(id).textContent);
 
-  /* what a page shows is in its address after #, so that a link shows the same */
+  /* what a page shows is in its address after #, so that a link shows the same; what nobody can have chosen is cut off,
+     because anybody can make a link */
+  const LONGEST = 60000;
   app.view = {
-    get: () => new URLSearchParams(location.hash.slice(1)),
+    words: () => location.hash.slice(1, LONGEST),
+    get: () => new URLSearchParams(app.view.words()),
     set: (changes) => {
       const state = app.view.get();
       Array.from(state).forEach(([name, value]) => value || state.delete(name));

@@ -38,7 +38,7 @@
   let current = -1;
   let order = cards.map((_, i) => i);
 
-  const fromAddress = () => new URLSearchParams(location.hash.slice(1));
+  const fromAddress = () => app.view.get();
   const fromForm = () => {
     const state = new URLSearchParams();
     ["q", "c", "sort", "iou", "lift"].forEach((id) => {

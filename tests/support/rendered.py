@@ -10,7 +10,7 @@ from dissectreport.report.html.places import Files
 from dissectreport.report.site.gather import Progress, gather
 from dissectreport.run.parallel import Spread, in_turn
 
-MOST_BYTES = 400_000_000
+MOST_BYTES = 200_000_000
 """Bytes of pages that are kept; the oldest make room for new ones."""
 
 

@@ -50,7 +50,7 @@ def groups(attacks: Attacks, plan: ClassPlan, leading: int) -> dict[str, list[In
     by_group: dict[str, list[Ints]] = {TARGET: [], SOURCE: [], OTHERS: []}
     for source, target in zip(attacks.source.tolist(), attacks.target.tolist(), strict=True):
         of_target, first = plan.order[target][:leading], plan.order[source][:leading]
-        known = not np.isnan(plan.importance[source]).any()
+        known = not np.isnan(plan.importance[source]).all()
         of_source = np.setdiff1d(first, of_target) if known else first[:0]
         by_group[TARGET].append(of_target)
         by_group[SOURCE].append(of_source)

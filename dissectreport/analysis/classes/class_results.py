@@ -69,7 +69,8 @@ class _Measured:
 def class_results(record: ClassRecord, reader: Reader) -> Classes:
     """The classes of a classifier that was measured."""
     plan = reader.read(record.plan, ClassPlan)
-    scores = reader.total(record.scores, record.key.images, SHARD, ClassScores)
+    images = len(plan.selection) + len(plan.held_out)
+    scores = reader.total(record.scores, images, SHARD, ClassScores)
     sets = reader.total(record.sets, len(plan.held_out), SHARD, Predictions)
     examples = reader.read(record.examples, ClassExamples)
     attacks = reader.total(record.attacks, record.attacked, BATCH, Attacks) if record.attacked else None
@@ -80,9 +81,13 @@ def class_results(record: ClassRecord, reader: Reader) -> Classes:
         units=plan.order.shape[1],
         names=record.classes,
         studied=tuple(record.classes[number] for number in numbers),
-        most_images=set(numbers) == set(studied_classes(measured.truth, len(numbers)).tolist()),
+        most_images=set(numbers) == set(studied_classes(measured.truth, ~measured.held_out, len(numbers)).tolist()),
         labelled=record.labelled,
         closed_form=record.closed_form,
+        validation=record.validation,
+        balanced=record.balanced,
+        tested=len(plan.tested),
+        checked=len(plan.checked),
         images=len(measured.truth),
         held_out=len(plan.held_out),
         accuracy=float((scores.logits.argmax(1) == measured.truth).mean()),
@@ -115,7 +120,17 @@ def _class_row(measured: _Measured, number: int) -> dict[str, Any]:
         **_named("balanced_accuracy", rates.accuracy_of(0)),
         "recall": float(rates.recall[0]),
         "false_positives": float(rates.false_positives[0]),
+        "estimate_correlation": _estimate_correlation(measured.plan, number),
     }
+
+
+def _estimate_correlation(plan: ClassPlan, number: int) -> float:
+    """Rank correlation of estimated and measured losses of certainty, over units that no estimate has chosen."""
+    pair = (plan.estimate[number][plan.checked], plan.certainty[number][plan.checked])
+    if np.isnan(pair).any() or min(len(np.unique(values)) for values in pair) < 2:
+        return np.nan
+    estimated, lost = (pd.Series(values).rank() for values in pair)
+    return float(estimated.corr(lost))
 
 
 def _curve_rows(measured: _Measured, place: int) -> Iterator[dict[str, Any]]:
@@ -195,6 +210,7 @@ def _unit_rows(measured: _Measured, number: int) -> pd.DataFrame:
             "class_rank": ranks,
             "accuracy_lost": drop,
             "certainty_lost": plan.certainty[number][order],
+            "estimated_loss": plan.estimate[number][order],
             "held_out_lost": [figure.value for figure in figures],
             "held_out_lost_low": [figure.low for figure in figures],
             "held_out_lost_high": [figure.high for figure in figures],

@@ -80,7 +80,8 @@ class LabelError:
         """The least and the largest area of the concept over the labelled area."""
         if self.at_least:
             return self.precision, 1 + self.missed
-        return (self.precision / self.recall,) * 2
+        area = self.precision / self.recall
+        return area, area
 
 
 def label_errors(segmenter: Mapping[str, object]) -> dict[Concept, LabelError]:

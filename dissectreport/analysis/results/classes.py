@@ -52,9 +52,13 @@ COLUMNS: Mapping[str, str] = {
     "change as much",
     "random_difference_high": "upper end of its 95% prediction interval",
     "accuracy_lost": "balanced accuracy that the class loses when only this unit is ablated, on selection images: by "
-    "this units are ranked",
+    "this units are ranked; empty for units that were not ablated alone",
     "certainty_lost": "mean logarithm of the probability of the class that its selection images lose; decides the "
     "order of units that lose equally much",
+    "estimated_loss": "first-order estimate of certainty_lost (gradient × activation); empty where ablations have a "
+    "closed form",
+    "estimate_correlation": "rank correlation of estimated_loss and certainty_lost over the units that were ablated "
+    "alone whatever their estimate; empty where there is no estimate",
     "class_rank": "rank of the unit for the class, 1 is the one that matters most",
     "held_out_lost": "accuracy_lost on held-out images; empty where it was not measured",
     "held_out_lost_low": "lower end of its 95% interval, for each unit by itself",
@@ -118,6 +122,14 @@ class Classes:
     """Whether the images have labels; otherwise accuracy is the agreement of the network with itself."""
     closed_form: bool
     """Whether ablations follow from the means of units and the weights of the last layer."""
+    validation: str
+    """The name of the folder of validation images, which score units; '' where one half of the images does."""
+    balanced: bool
+    """Whether images were chosen so that every studied class has enough of them."""
+    tested: int
+    """Units that were ablated alone on selection images."""
+    checked: int
+    """Those of them that were not chosen by the estimate."""
     images: int
     """Images that were classified."""
     held_out: int
@@ -135,13 +147,13 @@ class Classes:
     """Steps of an attack."""
     classes: pd.DataFrame
     """One row per studied class: class, class_number, class_images, selection_images, balanced_accuracy*, recall,
-    false_positives."""
+    false_positives, estimate_correlation."""
     curves: pd.DataFrame
     """One row per (class, ablated, ablated_units): balanced_accuracy*, accuracy_change*, random_difference* (of
     'leading'), recall, false_positives."""
     class_units: pd.DataFrame
-    """One row per (class, unit), ordered by class and class_rank: accuracy_lost, certainty_lost, class_rank,
-    held_out_lost*, matters."""
+    """One row per (class, unit), ordered by class and class_rank: accuracy_lost, certainty_lost, estimated_loss,
+    class_rank, held_out_lost*, matters."""
     attacks: pd.DataFrame
     """One row per (attack, unit_group): attacked_images, succeeded, change_norm, peak_change*."""
     shown: Mapping[str, tuple[ShownImage, ...]]

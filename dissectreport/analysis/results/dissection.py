@@ -422,6 +422,8 @@ class Dissection:
     """What the units of one layer cause; None where that was not measured."""
     classes: Classes | None = None
     """What the units of one layer do for the classes of a classifier; None for other models."""
+    no_classes: str = ""
+    """Why the classes of a classifier were not measured; '' if they were (see `classes`), and for other models."""
     artifacts: Artifacts | None = None
     """The artifact units of one layer; None where they were not measured."""
     quality: Figures | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import pandas as pd
 
 COLUMNS: Mapping[str, str] = {
     "word": "the word of the list that describes the unit's most active selection images best (CLIP-Dissect)",
@@ -19,6 +21,15 @@ COLUMNS: Mapping[str, str] = {
 """What the columns of `Layer.table` mean that are about words."""
 
 
+SEARCH_COLUMNS = ("word", "unit", "word_auc", "random_words_auc")
+"""The columns of a table of the units of every word; `WordFacts.units` has `layer` besides."""
+
+
+def no_units() -> pd.DataFrame:
+    """A table without units."""
+    return pd.DataFrame(columns=["layer", *SEARCH_COLUMNS])
+
+
 @dataclass(frozen=True)
 class WordFacts:
     """What units were described with."""
@@ -28,3 +39,8 @@ class WordFacts:
     network: str
     images: int
     """Images of which the words were chosen or scored."""
+    listed: tuple[str, ...] = ()
+    """The words of the list."""
+    units: pd.DataFrame = field(default_factory=no_units)
+    """For the search: one row per word, layer and unit that the word predicts on held-out images better than random
+    words do, at most three of a layer: layer, word, unit, word_auc, random_words_auc."""

@@ -76,10 +76,17 @@ class GeneratorSteps(NamedTuple):
 class ResidualStep(nn.Module):
     """Two convolutions with norms, added to the input."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str, name: str) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], prefix: str, name: str, channels: int) -> None:
         super().__init__()
         own = {key.removeprefix(f"{prefix}.{name}."): value for key, value in tensors.items()}
         places = sorted(int(key[0]) for key, value in own.items() if BARE.fullmatch(key) and value.ndim == 4)
+        for place in places:
+            after, before = own[f"{place}.weight"].shape[:2]
+            if (before, after) != (channels, channels):
+                raise WeightsError(
+                    f"{prefix}.{name}.{place}.weight takes {before} channels and makes {after}, but {channels} come in "
+                    "and are added"
+                )
         if len(places) != 2 or places[0] > 1 or places[1] - 2 * places[0] not in (3, 4):
             raise WeightsError(f"{prefix}.{name} has convolutions at {places}; a residual block has two, at 1 and 5")
         # Padding by reflection is a step of its own before each convolution; padding by zeros is none.
@@ -106,11 +113,12 @@ class CycleGAN(RedrawingNetwork):
         super().__init__(sampling)
         self.steps = steps
         self.reduction = 2 ** len(steps.down)
+        inside = check_channels(tensors, steps)
         parts: list[nn.Module] = [nn.ReflectionPad2d(3), *stage(tensors, 1, convolution(tensors, "model.1", 1, 0))]
         for number in steps.down:
             parts += stage(tensors, number, convolution(tensors, f"model.{number}", 2, 1))
         for number in steps.blocks:
-            parts.append(ResidualStep(tensors, f"model.{number}", block_name(tensors, number)))
+            parts.append(ResidualStep(tensors, f"model.{number}", block_name(tensors, number), inside))
         for number in steps.up:
             parts += stage(tensors, number, doubling(tensors, f"model.{number}"))
         last = convolution(tensors, f"model.{steps.last}", 1, 0)
@@ -145,6 +153,19 @@ class CycleGAN(RedrawingNetwork):
         if value.ndim == 4:
             return torch.randn(value.shape, generator=random) * INITIAL
         return torch.ones_like(value) if name.endswith(("weight", "running_var")) else torch.zeros_like(value)
+
+
+def check_channels(tensors: Mapping[str, Tensor], steps: GeneratorSteps) -> int:
+    """The channels between residual blocks; a WeightsError where a step does not take what the one before it makes."""
+    before, _, _, _ = size_of(tensors, MARK, 4)
+    inside = before
+    for number in (*steps.down, *steps.up, steps.last):
+        shape = size_of(tensors, f"model.{number}.weight", 4)
+        taken, made = shape[:2] if number in steps.up else shape[1::-1]
+        if taken != before:
+            raise WeightsError(f"model.{number}.weight takes {taken} channels, but {before} come in")
+        before, inside = made, made if number in steps.down else inside
+    return inside
 
 
 def stage(tensors: Mapping[str, Tensor], number: int, step: nn.Module) -> list[nn.Module]:

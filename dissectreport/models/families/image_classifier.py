@@ -43,6 +43,8 @@ class ImageClassifier(FamilyNetwork):
 
     resolution = 224
     latent_size = 0
+    mean, std = MEAN, STD
+    """By which photographs are normalised."""
 
     def __init__(self, sampling: Sampling) -> None:
         super().__init__()

@@ -50,7 +50,11 @@ def data_set_of(file: ModelFile) -> str:
 
 
 def load(
-    path: Path, sampling: Sampling = DEFAULT_SAMPLING, name: str = "", images: Path | None = None
+    path: Path,
+    sampling: Sampling = DEFAULT_SAMPLING,
+    name: str = "",
+    images: Path | None = None,
+    validation: Path | None = None,
 ) -> NetworkGenerator | FolderImageModel:
     """The generator in a checkpoint, or the autoencoder or classifier, with the folder of photographs that it reads.
 
@@ -67,7 +71,9 @@ def load(
         "sha256": found.file.sha256,
     }
     if opened.classifies:
-        return classifying(opened, photographs_of(path, opened, images), name, facts)
+        return classifying(opened, photographs_of(path, opened, images), name, facts, validation)
+    if validation is not None:
+        raise BadOption(f"{path} is not a classifier ({opened.title}); leave out --validation {validation}")
     if opened.inputs is None:
         return redrawing(opened, photographs_of(path, opened, images), name, facts)
     if images is not None:
@@ -107,7 +113,13 @@ def redrawing(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapp
     )
 
 
-def classifying(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Mapping[str, object]) -> ClassifierModel:
+def classifying(
+    opened: OpenedNetwork,
+    folder: ImageFolder,
+    name: str,
+    facts: Mapping[str, object],
+    validation: Path | None = None,
+) -> ClassifierModel:
     """The model of a classifier and a folder, whose sub-folders are its classes if there are as many."""
     model = FolderImageModel(
         name=name,
@@ -120,7 +132,7 @@ def classifying(opened: OpenedNetwork, folder: ImageFolder, name: str, facts: Ma
         reinitialise=opened.reinitialise,
         facts=facts,
     )
-    return as_classifier(model, ClassesGiven(guessed=True), name)
+    return as_classifier(model, ClassesGiven(guessed=True, validation=validation), name)
 
 
 def facts_of(opened: OpenedNetwork, segmenter: str) -> dict[str, object]:
@@ -149,12 +161,17 @@ def named(path: Path, sampling: Sampling, images: Path | None = None) -> str:
     return f"{stem} ({', '.join(words)})" if words else stem
 
 
+KNOWN_SETTINGS = ("psi", "cutoff", "label", "noise", "images", "validation")
+
+
 class Settings(NamedTuple):
     """What settings behind the name of a checkpoint say."""
 
     sampling: Sampling
     images: Path | None
-    """The folder of photographs that an autoencoder reconstructs."""
+    """The folder of photographs that an autoencoder reconstructs, a CycleGAN redraws or a classifier classifies."""
+    validation: Path | None = None
+    """The folder of photographs on which the units of a classifier are scored."""
 
 
 def settings_of(settings: str) -> Settings:
@@ -164,9 +181,10 @@ def settings_of(settings: str) -> Settings:
     ((3, 5), 'photos')
     """
     values = dict(pair.partition("=")[::2] for pair in settings.split(",") if pair)
-    unknown = [name for name in values if name not in ("psi", "cutoff", "label", "noise", "images")]
+    unknown = [name for name in values if name not in KNOWN_SETTINGS]
     if unknown:
-        raise BadOption(f"no setting {unknown[0]!r} of a checkpoint; there are psi, cutoff, label, noise and images")
+        known = f"{', '.join(KNOWN_SETTINGS[:-1])} and {KNOWN_SETTINGS[-1]}"
+        raise BadOption(f"no setting {unknown[0]!r} of a checkpoint; there are {known}")
     try:
         sampling = Sampling(
             psi=float(values.get("psi", DEFAULT_SAMPLING.psi)),
@@ -178,4 +196,5 @@ def settings_of(settings: str) -> Settings:
         raise BadOption(
             f"{settings!r} are no settings of a checkpoint; write psi=0.7, cutoff=8, label=3 or label=3+5, noise=none"
         ) from problem
-    return Settings(sampling, unquoted_path(values["images"]) if values.get("images") else None)
+    images, validation = (unquoted_path(values[key]) if values.get(key) else None for key in ("images", "validation"))
+    return Settings(sampling, images, validation)

@@ -16,7 +16,6 @@ from dissectreport.checkpoints.names import shown
 from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.errors import DissectReportError, WeightsError
 from dissectreport.models import proggan_variants, published
-from dissectreport.models.families import image_classifier
 from dissectreport.models.families.base import (
     DEFAULT_SAMPLING,
     FamilyNetwork,
@@ -86,8 +85,8 @@ def open_found(found: Found, sampling: Sampling) -> OpenedNetwork:
         sampling=network.describe_sampling(),
         reinitialise=lambda seed: untrained(network, seed),
         classifies=classifies,
-        mean=image_classifier.MEAN if classifies else (),
-        std=image_classifier.STD if classifies else (),
+        mean=network.mean if isinstance(network, ImageClassifier) else (),
+        std=network.std if isinstance(network, ImageClassifier) else (),
     )
 
 

@@ -19,6 +19,7 @@ from dissectreport.models.families import (
     classifier_names,
     cyclegan,
     dcgan,
+    efficientnet_lite,
     fastgan,
     image_classifier,
     stylegan2,
@@ -172,6 +173,16 @@ FAMILIES: Mapping[str, Family] = {
             re.compile(r"(conv[1-5]|fc[678])\.(weight|bias)"),
             caffe_alexnet.from_tensors,
             caffe_alexnet.fits,
+        ),
+        Family(
+            "efficientnet-lite",
+            efficientnet_lite.EfficientNetLite.title,
+            (efficientnet_lite.MARK,),
+            re.compile(
+                r"(_conv_stem|_conv_head|_fc|_blocks\.\d+\._(expand|depthwise|project)_conv)\.weight|_fc\.bias|"
+                r"(_blocks\.\d+\.)?_bn\d\.(weight|bias|running_mean|running_var|num_batches_tracked)"
+            ),
+            efficientnet_lite.from_tensors,
         ),
         Family(
             "dcgan",

@@ -26,7 +26,8 @@ def not_recognised(file: ModelFile, part: str = "", family: str = "") -> str:
         return f"there is no part {part!r} with tensors in {file.path}; it has {parts}"
     stranger = _stranger(file, tables)
     if stranger:
-        return f"{file.path} {stranger}; give the file of the generator"
+        describe = ", or describe it as a network that reads images" if "discriminator" in stranger else ""
+        return f"{file.path} {stranger}; give the file of the generator{describe}"
     if not tables:
         return f"{file.path} has no tensors; {contents(file.content)}"
     if family:

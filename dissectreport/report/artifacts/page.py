@@ -77,7 +77,7 @@ class Shown:
     near: float
     nearer: float
     on: tuple[str, ...]
-    """Suspected units that are on in it."""
+    """Artifact units (or candidates) that are on in it."""
 
 
 @dataclass(frozen=True)

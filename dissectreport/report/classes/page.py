@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -25,6 +26,7 @@ from dissectreport.report.classes.summary import (
 from dissectreport.report.common.model import Pairs, Site, flat, rows_of
 from dissectreport.report.common.unit_cards import Card, card, strip_size
 from dissectreport.report.html.charts import Point
+from dissectreport.report.html.concepts import NamedConcept
 from dissectreport.report.html.effect_charts import accuracy_curves, ranking_mark, ranking_words, small_accuracy
 from dissectreport.report.html.frame import Frame
 
@@ -94,6 +96,29 @@ class AttackRow:
 
 
 @dataclass(frozen=True)
+class MatteringUnit:
+    """A unit that matters to some classes."""
+
+    unit: int
+    href: str
+    concept: NamedConcept
+    interpretable: bool
+    classes: tuple[tuple[str, str, float], ...]
+    """Name, address and lost accuracy of each class, those that lose most first."""
+
+
+@dataclass(frozen=True)
+class EstimateCheck:
+    """How well gradients estimate what a class loses without each unit."""
+
+    name: str
+    correlation: float
+    """Rank correlation with what was measured."""
+    found: int
+    """Of the leading units, how many are among four times as many by the estimate."""
+
+
+@dataclass(frozen=True)
 class SharedUnits:
     """Units by the number of classes that they matter to."""
 
@@ -124,6 +149,12 @@ class ClassesPage:
     """Images of a class in each half below which its figures are rough."""
     labelled: bool
     closed_form: bool
+    validation: str
+    balanced: bool
+    tested: int
+    checked: int
+    estimates: tuple[EstimateCheck, ...]
+    """() where ablations have a closed form, which tests every unit at no cost."""
     images: int
     held_out: int
     random_sets: int
@@ -134,6 +165,8 @@ class ClassesPage:
     norm: float
     """Length of an attack's change, at most."""
     steps: int
+    matter: tuple[MatteringUnit, ...]
+    """The units that matter to a studied class, those that matter to most classes first."""
     shared: tuple[SharedUnits, ...]
     per_strip: int
     settings: Pairs
@@ -175,6 +208,11 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
         solid=SOLID,
         labelled=classes.labelled,
         closed_form=classes.closed_form,
+        validation=classes.validation,
+        balanced=classes.balanced,
+        tested=classes.tested,
+        checked=classes.checked,
+        estimates=estimate_checks(classes),
         images=classes.images,
         held_out=classes.held_out,
         random_sets=classes.random_sets,
@@ -183,6 +221,7 @@ def classes_page(site: Site, classes: Classes) -> ClassesPage:
         pairs=_pairs(site, frame, classes),
         norm=classes.largest_norm,
         steps=classes.steps,
+        matter=mattering_units(site, frame, classes),
         shared=shared_units(classes, layer.table),
         per_strip=strip_size(layer),
         settings=flat(classes.settings),
@@ -259,6 +298,34 @@ def _pairs(site: Site, frame: Frame, classes: Classes) -> tuple[AttackPair, ...]
         )
         for shown in classes.shown_attacks
     )
+
+
+def estimate_checks(classes: Classes) -> tuple[EstimateCheck, ...]:
+    """The estimate of each studied class beside what was measured."""
+    checks = []
+    for row in rows_of(classes.classes.rename(columns={"class": "name"})):
+        units = classes.class_units[classes.class_units["class"] == row.name]
+        estimated = units["estimated_loss"].to_numpy(float)
+        if np.isnan(estimated).any():
+            continue
+        first = np.argsort(-estimated, kind="stable")[: 4 * classes.leading]
+        checks.append(
+            EstimateCheck(str(row.name), float(row.estimate_correlation), int((first < classes.leading).sum()))
+        )
+    return tuple(checks)
+
+
+def mattering_units(site: Site, frame: Frame, classes: Classes) -> tuple[MatteringUnit, ...]:
+    """Every unit that matters to a class, with its label and its classes."""
+    layer, numbers = class_layer(site, classes), classes.class_numbers()
+    rows = []
+    for row in rows_of(layer.table):
+        names = rows_of(classes.matters_to(int(row.unit)).rename(columns={"class": "name"}))
+        found = tuple((str(one.name), f"#class-{numbers[str(one.name)]}", float(one.accuracy_lost)) for one in names)
+        shown = card(site, frame, layer, row)
+        if found:
+            rows.append(MatteringUnit(shown.unit, shown.href, shown.concept, shown.interpretable, found))
+    return tuple(sorted(rows, key=lambda one: (-len(one.classes), -one.classes[0][2])))
 
 
 def shared_units(classes: Classes, table: pd.DataFrame) -> tuple[SharedUnits, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from dissectreport.analysis.dissection.label_error import HELD_OUT
 from dissectreport.analysis.results.dissection import Control, Layer
 from dissectreport.report.causes.concept_page import ConceptCauses, concept_causes
 from dissectreport.report.causes.summary import Studied, rows_for, studied
@@ -51,10 +52,13 @@ class ConceptLabelError:
     """How far the labels of a concept may be off, and what this means for the strongest unit that has it as a label."""
 
     wrong: float
-    """The share of labels that are wrong, at most."""
+    """The share of labels that are wrong."""
     missed: float
-    """The pixels that are missed, for each labelled one, at most."""
+    """The pixels that are missed, for each labelled one."""
     source: str
+    """What the two are known from."""
+    at_most: bool
+    """Whether they are bounds."""
     unit: Link | None
     """None where no unit has the label."""
     row: Any
@@ -200,10 +204,10 @@ def _label_error(site: Site, frame: Frame, rows: ConceptRows, row: Any) -> Conce
     every = [(layer, unit) for layer, units in zip(site.dissection.layers, rows.units, strict=True) for unit in units]
     own = [(layer, unit) for layer, unit in every if unit.interpretable and unit.concept == row.concept]
     if not own:
-        return ConceptLabelError(row.label_wrong, row.label_missed, source, None, None)
+        return ConceptLabelError(row.label_wrong, row.label_missed, source, source != HELD_OUT, None, None)
     layer, best = max(own, key=lambda one: float(one[1].selection_score))
     unit = Link(frame.to(site.places.unit(layer.name, best.unit)), f"{layer.name} unit {best.unit}")
-    return ConceptLabelError(row.label_wrong, row.label_missed, source, unit, best)
+    return ConceptLabelError(row.label_wrong, row.label_missed, source, source != HELD_OUT, unit, best)
 
 
 def _frame(site: Site, rows: ConceptRows, name: str) -> Frame:

@@ -131,6 +131,8 @@ class OverviewPage:
     live: LiveImage | None
     paint: str
     """The Paint page; '' where there is none."""
+    no_classes: str
+    """Why a classifier has no page of classes; '' where it has one, and for other models."""
     no_painting: str
     """Why there is none; '' where there is one, or it was not wanted."""
     more: Mapping[str, str]
@@ -192,6 +194,7 @@ def overview_page(site: Site) -> OverviewPage:
         repair=repair_teaser(site, frame),
         live=live,
         paint="" if dissection.painting is None else frame.to(places.page("paint")),
+        no_classes=dissection.no_classes,
         no_painting=dissection.no_painting,
         more={name: frame.to(places.page(name)) for name in ("concepts", "trust", "methods", "lookup", "real")},
         missing="" if dissection.reality is None else under_and_over(site, frame, dissection.reality),

@@ -37,6 +37,7 @@ def model_index(site: Site) -> bytes:
             *([term, f"{methods}#{term_anchor(term)}", meaning] for term, meaning in glossary(site).items()),
             *_classes(site, frame),
         ],
+        "vocabulary": _vocabulary(site),
         "artifacts": [] if artifacts is None else [artifacts.layer, list(artifacts.listed)],
     }
     return _script(index)
@@ -62,6 +63,17 @@ def _layer(site: Site, frame: Frame, layer: Layer, names: list[str]) -> Mapping[
         "words": {unit: word.word for unit, word in words if word is not None},
         "formulas": {unit: formula.words for unit, formula in formulas if formula is not None},
     }
+
+
+def _vocabulary(site: Site) -> Mapping[str, list[list[int]]]:
+    """Every word of the list with the units that it predicts: number of the layer, unit, hundredths of the area."""
+    facts, numbers = site.dissection.words, {layer.name: at for at, layer in enumerate(site.dissection.layers)}
+    if facts is None:
+        return {}
+    units: dict[str, list[list[int]]] = {word: [] for word in facts.listed}
+    for row in rows_of(facts.units.sort_values("word_auc", ascending=False, kind="stable")):
+        units[str(row.word)].append([numbers[str(row.layer)], int(row.unit), round(100 * row.word_auc)])
+    return units
 
 
 def _classes(site: Site, frame: Frame) -> list[list[str]]:
