@@ -123,7 +123,8 @@ class FolderImageModel:
             )
         if self.channels and sorted(self.channels) != [0, 1, 2]:
             raise ModelError(
-                f"{self.name!r} has the channels {list(self.channels)}; give 0, 1 and 2 in the order that the network expects"
+                f"{self.name!r} has the channels {list(self.channels)}; give 0, 1 and 2 in the order that the "
+                "network expects"
             )
         self.module.requires_grad_(False).eval()
         if not self.identity:

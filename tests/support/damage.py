@@ -6,12 +6,11 @@ import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dissectreport.report.site.existing_files import changed_files
-
 from dissectreport.cache import records
 from dissectreport.cache.store import Store, is_sealed
 from dissectreport.pipeline import journal
 from dissectreport.report.common.ledger import read_ledger
+from dissectreport.report.site.existing_files import changed_files
 
 SMALL = 2000
 """Bytes up to which a bit of every byte is turned."""
