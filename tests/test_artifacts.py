@@ -74,6 +74,10 @@ FEWEST = replace(
     gradients=32,
     tested=32,
     retested=32,
+    finalists=3,
+    leading=4,
+    control=2,
+    bottom=1,
     second=32,
     size_selection=100,
     scored=100,
@@ -83,6 +87,8 @@ FEWEST = replace(
 )
 """So few images that what is found says nothing: for what is told of a run, and for what is kept of it."""
 SHIPPED = dict(ARTIFACT_BUDGETS)
+DRAWN, SECOND = loading.DRAWN, loading.SECOND
+"""The second network that is shipped; other tests of this module have one for the planted generator."""
 
 
 # --- slow and obvious ---
@@ -405,6 +411,8 @@ def test_the_second_network_is_one_that_selected_nothing(
     segmenter: str, features: str, installed: bool, second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "has_inception", lambda: installed)
+    monkeypatch.setattr(loading, "DRAWN", DRAWN)
+    monkeypatch.setattr(loading, "SECOND", SECOND)
     own: dict[str, Any] = {} if segmenter == "bare" else {"features": len}
     named: Any = SimpleNamespace(name=segmenter, **own)
     assert loading.second_feature_name(features, named) == second

@@ -42,14 +42,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         example_dissection(units=12, name="variant", seed=3), "drawn", 60_000, "pixel norm, batch norm"
     )
     middle = of_training(example_dissection(units=12, name="middle", seed=5), "drawn", 40_000)
-    for made in (with_quality(early, 0.2), with_quality(late, 0.1), other, variant):
+    for made in (with_quality(early, 0.2), with_quality(late, 0.1)):
         write_site(made, out)
-    for made in (
-        middle,
-        under_rule(early, "pnas2020"),
-        with_hostile_names(one),
-        apart,
-    ):  # Their units' pages are not opened.
+    # Nobody opens the pages of the units of these.
+    for made in (middle, other, under_rule(early, "pnas2020"), with_hostile_names(one), variant, apart):
         write_site(with_detail(made, DETAILS[-1]), out, settings=SiteSettings(DETAILS[-1]))
     return out
 

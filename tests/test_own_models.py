@@ -216,9 +216,9 @@ DCGAN = """
 
 @pytest.mark.slow
 def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: Path) -> None:
-    network = made("Dcgan")
+    network = made("Dcgan", width=4)
     torch.save({"epoch": 3, "g_ema": {f"module.{k}": v for k, v in network.state_dict().items()}}, "dcgan.pth")
-    write(place, DCGAN)
+    write(place, f"{DCGAN}    arguments = {{ width = 4 }}\n")
     run = CliRunner()
     checked = run.invoke(app, ["check", "mine.toml"])
     assert checked.exit_code == 0, checked.output
@@ -227,9 +227,9 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     assert built.exit_code == 0, built.output
     found = load_dissection("mine.toml", cache=Path("cache"))
     assert [(layer.name, len(layer.table)) for layer in found.layers] == [
-        ("main.2", 32),
-        ("main.5", 16),
-        ("main.8", 8),
+        ("main.2", 16),
+        ("main.5", 8),
+        ("main.8", 4),
     ]
     assert found.title == "mine"
     assert "mine" in Path("site/index.html").read_text()

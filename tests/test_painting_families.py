@@ -24,7 +24,6 @@ from dissectreport.worker.painting import CHECKED, PaintRequest, make_painting
 FAMILIES = Path(__file__).parent / "fixtures" / "families"
 AUTOENCODERS = Path(__file__).parent / "fixtures" / "autoencoders"
 DRAWING = {
-    "stylegan2ada_32.pkl": "b16.conv1",
     "stylegan2ada_32_labels.pkl": "b16.conv0",
     "rosinality_train_32.pt": "b8.conv0",
     "stylegan3t_32.pkl": "L5_",
@@ -33,12 +32,13 @@ DRAWING = {
 }
 """Generators of published families, and the beginning of the name of a layer in the middle."""
 DRAWING_ON = {
-    "stylegan2_sg3repo_32.pkl": "b8.conv1.style",
-    "rosinality_converted_64.pt": "b16.conv1",
-    "stylegan3r_32.pkl": "L5_",
+    "stylegan2ada_32.pkl": "b16.conv1",
+    "stylegan2_sg3repo_32.pkl": "b16.conv1.style",
+    "rosinality_converted_64.pt": "b32.conv1",
+    "stylegan3r_32.pkl": "L10_",
     "biggan_ajbrock_G_ema.pth": "blocks.1.0",
 }
-"""Others of these families, whose part up to the layer has the same operations."""
+"""Others of these families, whose part up to a layer has the same operations, by a layer near the image."""
 SAMPLES = tuple(range(CHECKED + 1))
 
 

@@ -10,6 +10,9 @@
   const chips = all("[data-brush]");
   const thumbs = all("[data-sample]");
   const state = { sample: data.samples[0], brush: null, erases: false, repair: false, segments: false, hints: false };
+  /* milliseconds without a new image, after which the image is segmented: the brush does not wait for it */
+  const REST = 80;
+  let resting = 0;
   let scene = null;
   let network = null;
 
@@ -84,17 +87,23 @@
     const of = scene;
     if (!network || !of || !of.inputs) return Promise.resolve();
     const painted = strokes.all;
+    const slow = setTimeout(() => (at("drawing").hidden = false), 400);
     return network
       .run("tail", edited())
       .then(({ outputs, milliseconds }) => {
         if (of !== scene) return;
         stage.drawEdited(outputs.image.data);
-        stage.element.dataset.strokes = strokes.all.length;
+        stage.element.dataset.strokes = painted.length;
         stage.element.dataset.milliseconds = Math.round(milliseconds);
         at("time").textContent = "Drawn by the network in " + Math.round(milliseconds) + " ms.";
-        if (network.segments) segment({ of, image: outputs.image, painted });
+        clearTimeout(resting);
+        if (network.segments) resting = setTimeout(segment, REST, { of, image: outputs.image, painted });
       })
-      .catch(fail);
+      .catch(fail)
+      .finally(() => {
+        clearTimeout(slow);
+        at("drawing").hidden = true;
+      });
   });
 
   /* --- scenes --- */
