@@ -121,7 +121,7 @@ def _row(name: str, found: Artifacts, kind: str, units: int, held: pd.DataFrame)
         "random least": float(random["change"].min()) if len(random) else None,
         "random most": float(random["change"].max()) if len(random) else None,
         "listed": " ".join(map(str, found.listed)),
-        "candidates": " ".join(map(str, found.candidates)),
+        "candidates": " ".join(map(str, found.repairable)),
         **{
             f"{column} of the five": of_the_five(found, column)
             for column in ("rank", "estimate", "measured_effect", "q")

@@ -149,7 +149,7 @@ def write_failure(path: Path, error: OSError) -> str:
 
 
 def is_inside(name: object) -> bool:
-    """Whether a name that stands in a file is a relative path that cannot leave its folder: `a/b.html`.
+    """Whether a name in a file is a relative path that cannot leave its folder: `a/b.html`.
 
     >>> is_inside("a/b.html"), is_inside("../b"), is_inside("/b"), is_inside("a//b"), is_inside("C:b")
     (True, False, False, False, False)
@@ -163,7 +163,7 @@ def is_inside(name: object) -> bool:
 def place(root: Path, name: str) -> Path:
     """The path of `name` in the folder `root`; OutputError if it leads out of it, or through a link."""
     if not is_inside(name):
-        raise OutputError(f"{name!r} is no path within {root}; nothing is read or written there")
+        raise OutputError(f"{name!r} is not a path within {root}; nothing is read or written there")
     path = root
     for part in name.split("/"):
         path /= part

@@ -1,7 +1,7 @@
-"""The one way to read JSON, TOML and CSV: sizes, depths and numbers have limits, and whatever is wrong is one error.
+"""The one way to read JSON, TOML and CSV: sizes, depths and numbers have limits, and all problems are one error.
 
-Anybody may have written such a file, so its reader also meets content that Python's parsers accept or stumble over:
-nesting without end, numbers of thousands of digits, NaN, and strings that no file can hold.
+Such a file may come from anybody, so it may contain what Python's parsers accept or fail on: nesting without end,
+numbers of thousands of digits, NaN, and strings that no file can hold.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def cells(lines: Iterable[str], separator: str = ",") -> list[list[str]]:
     try:
         return [[cell.strip() for cell in row] for row in reader]
     except csv.Error as error:
-        raise Malformed(f"line {reader.line_num} is no row of a table ({error})") from error
+        raise Malformed(f"line {reader.line_num} is not a row of a table ({error})") from error
 
 
 _TOO_DEEP = f"it is nested more than {DEPTH} levels deep"
@@ -132,7 +132,7 @@ def _check_single(value: Any, nan: bool) -> None:
     if isinstance(value, int) and not -LARGEST <= value < LARGEST:
         raise Malformed(f"a whole number has {len(str(abs(value)))} digits")
     if isinstance(value, float) and not math.isfinite(value) and not (nan and math.isnan(value)):
-        raise Malformed(f"{value} is no finite number")
+        raise Malformed(f"{value} is not a finite number")
     if isinstance(value, str) and not _is_writable(value):
         raise Malformed(f"the text {ascii(value)[:60]} holds characters that no file can hold")
 

@@ -8,7 +8,7 @@ from dissectreport.analysis.common.student import quantile, upper_tail
 from dissectreport.analysis.dissection import corrected_rule
 from dissectreport.analysis.dissection.concepts import concept_table, position_only, seen_by_half, unsplit
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, judge, score
-from dissectreport.analysis.dissection.counted import Words, mattering
+from dissectreport.analysis.dissection.counted import ConceptNames, needed_concepts
 from dissectreport.analysis.dissection.interpretable_counts import tally
 from dissectreport.analysis.dissection.unit_tables import average_precision, point_biserial
 from dissectreport.stats.areas import Areas
@@ -171,10 +171,10 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
         shard.images[np.isin(shard.concepts, list(rare))] = 0
     names = tuple(map(str, range(1, 21)))
     vocabulary = Vocabulary.of(object=names[:6], part=names[6:19], material=names[19:])
-    among = mattering(shards_, vocabulary, wanted=(3,))
+    among = needed_concepts(shards_, vocabulary, wanted=(3,))
     # 7 is the first part, 20 the only material; 3 is wanted. Without these wishes none of the three would be judged.
     assert among.tolist() == list(range(1, 21))
-    assert mattering(shards_, Vocabulary.of(object=names), ()).tolist() == sorted({*range(1, 21)} - rare)
+    assert needed_concepts(shards_, Vocabulary.of(object=names), ()).tolist() == sorted({*range(1, 21)} - rare)
     whole, part = Groups.of(shards_), Groups.of(shards_, among=np.array([2, 7, 9]))
     scores, few = score(whole, 64, replicates=3), score(part, 64, replicates=3)
     columns = np.flatnonzero(np.isin(whole.concepts, part.concepts))
@@ -187,7 +187,7 @@ def test_of_many_concepts_those_that_tables_show_are_scored_as_among_all():
 
 def test_where_few_concepts_can_be_tested_all_that_occur_are_scored():
     shards_ = [(number % 20, drawn_shard(np.random.default_rng(7))) for number in range(44)]
-    assert mattering(shards_, Vocabulary.of(object=tuple("abcde")), ()).tolist() == [1, 2, 3, 4, 5]
+    assert needed_concepts(shards_, Vocabulary.of(object=tuple("abcde")), ()).tolist() == [1, 2, 3, 4, 5]
 
 
 def test_blocks_hold_every_unit_once():
@@ -199,7 +199,7 @@ def test_blocks_hold_every_unit_once():
 def test_a_control_in_which_nothing_was_seen_counts_no_unit():
     scores = score(made_groups(0, concepts=0), 4096, replicates=3)
     verdict = judge(scores)
-    words = Words(Vocabulary.of(), scores.concepts)
+    words = ConceptNames(Vocabulary.of(), scores.concepts)
     assert not verdict.interpretable.any()
     assert [row["units"] for row in tally("untrained", lambda among: judge(scores, among), words)] == [0]
 

@@ -55,7 +55,7 @@ from dissectreport.report.site.build import write_site
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, ArtifactBudget
 from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.shards import GROUPS, Shard
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import FeatureScale
 from dissectreport.worker import artifacts as diagnose
 from dissectreport.worker.edited_model import EditedModel
@@ -184,7 +184,7 @@ def test_without_control_units_none_is_asked_to_do_more_than_they(sides: Realism
 
 
 def test_control_units_stand_beside_the_bottom_where_no_estimate_is_above_zero() -> None:
-    first = Nearing(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
+    first = RealismGain(-np.arange(1.0, 9), np.arange(1.0, 9), np.array(2.0))
     design = artifact_plan(first, ArtifactBudget("some", leading=3, control=2, bottom=2))
     assert design.leading == () and design.bottom == (6, 7)
     assert set(design.control) == {4, 5}, "those of nearest activation"
@@ -294,7 +294,7 @@ def test_controls_have_the_mean_activation_of_leading_units() -> None:
 
 
 def test_artifact_units_are_looked_for_among_those_whose_estimate_is_above_zero() -> None:
-    first = Nearing(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
+    first = RealismGain(np.array([4.0, -1, 2, 0, -3, -2, 1]), np.ones(7), np.array(2.0))
     design = artifact_plan(first, ArtifactBudget("some", leading=5, control=1, bottom=2))
     assert design.leading == (0, 2, 6)
     assert design.bottom == (5, 4)
@@ -498,13 +498,13 @@ def test_random_sets_leave_images_where_they_are_or_make_them_worse(found: Artif
     assert random["change"].min() > best, "they are other units"
     sizes = set(curve.loc[curve["set"] == "worst", "units"])
     assert set(random["units"]) == sizes and len(random) == TINY.random_sets * len(sizes)
-    assert max(sizes) == min(max(TINY.sizes), len(found.candidates))
+    assert max(sizes) == min(max(TINY.sizes), len(found.repairable))
     assert (curve["images"] == 100).all()
 
 
 def test_latents_of_their_own_choose_how_many(found: Artifacts) -> None:
     choice = found.choice.set_index("units")
-    assert choice.index.tolist() == repair_sizes(TINY.sizes, len(found.candidates)) and choice["chosen"][2]
+    assert choice.index.tolist() == repair_sizes(TINY.sizes, len(found.repairable)) and choice["chosen"][2]
     assert (choice["images"] == 104).all() and choice.loc[2, "change_high"] < 0
 
 
@@ -549,7 +549,7 @@ def test_marked_units_are_scored_beside_the_list(options: Options, found: Artifa
         ('{"units": [1.5]}', "1.5 is not a valid unit index"),
         (
             '{"layer": "mixed", "units": [1]}',
-            "is about layer mixed, which is not measured; add it to --layers features",
+            "marks units of layer mixed, which is not measured; add it to --layers features",
         ),
         ('{"layer": "features", "units": [1, 24]}', "marks unit 24; features has units 0 to 23"),
     ],
@@ -564,7 +564,7 @@ def test_a_file_of_marked_units_that_cannot_work_is_refused(
 
 
 def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismSides) -> None:
-    """Nor any control unit: all few units are suspected, and none does anything."""
+    """Nor any control unit: all few units are candidates, and none does anything."""
     rows = np.repeat(np.random.default_rng(4).standard_normal((40, 1, D)), 4, axis=1)
     tested = SingleUnits(np.arange(3), ("leading", "bottom", "bottom"))
     indices = tested.finalists(Effects.of(rows, sides.real), 8)
@@ -576,7 +576,7 @@ def test_a_layer_in_which_no_unit_does_good_has_no_further_tests(sides: RealismS
 
 def test_marked_units_are_no_controls() -> None:
     effect = np.array([9.0, 8, 7, 1, 1, 1, 1, 1, -1, -2])
-    first = Nearing(effect, np.ones(10), np.array(1.0))
+    first = RealismGain(effect, np.ones(10), np.array(1.0))
     design = artifact_plan(first, ArtifactBudget("some", leading=3, control=5, bottom=2), marked=(4, 5, 0))
     assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 
@@ -599,7 +599,7 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     asked = {"budget": budget, "seed": seed, "cache": tmp_path, "workers": 1}
     found, *_ = artifact_units(Options(**{**vars(options), **asked}))
     assert set(found.listed) == set(TRUTH.artifacts), "precision and recall are 1"
-    assert set(found.candidates[:2]) == set(TRUTH.artifacts)
+    assert set(found.repairable[:2]) == set(TRUTH.artifacts)
     table = found.units.set_index("unit")
     assert (table.loc[list(TRUTH.artifacts), "tested_images"] == shipped.retested).all()
 
@@ -792,17 +792,17 @@ def test_without_a_repair_the_page_says_what_was_tried(options: Options, found: 
     none = sentence_of(replace(found, chosen=0), options)
     assert none.startswith("No repair is recommended: ablating the")
     assert none.endswith(f"lower KID on the {TINY.size_selection} images used to choose a size.")
-    untried = sentence_of(replace(found, chosen=0, candidates=(), choice=found.choice[:0]), options)
+    untried = sentence_of(replace(found, chosen=0, repairable=(), choice=found.choice[:0]), options)
     assert untried.startswith("No repair was tried: no candidate of features")
-    assert list(artifact_lines(replace(found, chosen=0, candidates=())))[-1].startswith("no repair was tried")
+    assert list(artifact_lines(replace(found, chosen=0, repairable=())))[-1].startswith("no repair was tried")
 
 
 def test_the_page_says_where_the_repair_differs_from_the_artifact_units(found: Artifacts) -> None:
-    assert repair_and_listed(replace(found, candidates=(1, 2), chosen=2, listed=(2, 1))) == ""
+    assert repair_and_listed(replace(found, repairable=(1, 2), chosen=2, listed=(2, 1))) == ""
     assert repair_and_listed(replace(found, chosen=0)) == ""
-    both = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=2, listed=(1, 7)))
+    both = repair_and_listed(replace(found, repairable=(1, 3, 4), chosen=2, listed=(1, 7)))
     assert both == "The repair also ablates 3 (not an artifact unit) and does not ablate 7."
-    fewer = repair_and_listed(replace(found, candidates=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
+    fewer = repair_and_listed(replace(found, repairable=(1, 3, 4), chosen=1, listed=(1, 3, 4)))
     assert fewer == "The repair does not ablate 3, 4."
 
 

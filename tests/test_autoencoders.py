@@ -242,7 +242,7 @@ def test_photographs_are_asked_for(photographs: Path) -> None:
     with pytest.raises(BadOption, match="redraws photographs: it has no psi"):
         plugins.generator(with_settings(str(FOLDER / "tiny"), 0.5, None, (), "", photographs))
     generator = Path(__file__).parent / "fixtures" / "families" / "stylegan2ada_32.pkl"
-    with pytest.raises(BadOption, match="draws images of its own"):
+    with pytest.raises(BadOption, match="generates images of its own"):
         plugins.generator(with_settings(str(generator), None, None, (), "", photographs))
     with pytest.raises(DissectReportError, match="no folder"):
         plugins.generator(with_settings(str(FOLDER / "tiny"), None, None, (), "", Path("nowhere")))

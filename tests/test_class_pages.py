@@ -153,7 +153,7 @@ def test_estimates_stand_beside_what_was_measured(dissection: Dissection, tmp_pa
     every = words(site_page(estimated(dissection, classes.units), tmp_path / "every"))
     assert "Estimated and measured loss" in every
     assert "0.88" in every
-    assert "no result of this page depends on the estimate" in every
+    assert "no result on this page depends on the estimate" in every
     some = words(site_page(estimated(dissection, 6), tmp_path / "some"))
     assert "so only 6 were ablated alone: 4 random ones, by which the estimate is checked" in some
 

@@ -104,5 +104,5 @@ def test_a_run_on_a_cluster_leaves_the_bytes_of_one_process(cluster: Any, tmp_pa
 def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("nobody\nthere")))
-    with pytest.raises(BadOption, match=r"--ray auto is no cluster that answers \(nobody\); start one"):
+    with pytest.raises(BadOption, match=r"--ray auto does not answer as a Ray cluster \(nobody\); start one"):
         RayWorkers("auto")

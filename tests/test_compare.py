@@ -33,7 +33,7 @@ from dissectreport.analysis.comparison.pairs import (
 )
 from dissectreport.analysis.comparison.profiles import Estimate, Profile, Quality, Training, profile_of
 from dissectreport.analysis.dissection.corrected_rule import UnitLabels
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.dissection.interpretable_counts import counts_of, tally
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.cli.app import app
@@ -185,7 +185,7 @@ def judged(column: list[int], passed: list[list[int]], labels: list[list[int]]) 
 
 
 def test_units_are_counted_by_concept_in_the_measurement_and_in_every_replicate() -> None:
-    labelled = Words(Vocabulary.of(object=("sky", "tree")), np.array([1, 2]))
+    labelled = ConceptNames(Vocabulary.of(object=("sky", "tree")), np.array([1, 2]))
     verdict = judged([0, 0, 1, -1], [[1, 1, 1, 0], [1, 0, 1, 1]], [[0, 0, 1, 0], [0, 0, 0, 1]])
     table = counts_of(tally("measured", lambda among: verdict, labelled)).by_concept
     assert table.to_dict("records") == [

@@ -218,7 +218,7 @@ def test_the_network_in_a_package_redraws_a_folder(tmp_path: Path, photographs: 
 def test_photographs_are_named_where_they_are_read_and_nowhere_else(photographs: Path) -> None:
     for name, words in (
         (NAME, "vintage_cyclegan redraws photographs; name a folder of them with --images FOLDER"),
-        (with_settings("faces_dcgan", None, None, (), "", photographs), "faces_dcgan draws images of its own"),
+        (with_settings("faces_dcgan", None, None, (), "", photographs), "faces_dcgan generates images of its own"),
         (with_settings("planted", None, None, (), "", photographs), "planted reads no photographs; leave out"),
         (with_settings(NAME, 0.5, None, (), "", photographs), "are settings of checkpoints, and vintage_cyclegan is"),
     ):

@@ -134,7 +134,7 @@ def test_pipes_and_links_in_a_cache_are_neither_waited_for_nor_written_through(c
     shutil.move(store.folder, precious)
     store.folder.symlink_to(precious)
     (precious / "facts.json").write_text("mine")
-    with pytest.raises(CacheError, match="is a link, and nothing is written through one"):
+    with pytest.raises(CacheError, match="is a symbolic link, and the cache is not written through links"):
         measure(cache)
     assert (precious / "facts.json").read_text() == "mine"
 
@@ -161,7 +161,7 @@ def test_a_record_that_names_other_folders_removes_nothing(cache: Path, tmp_path
     with pytest.raises(UnknownName):
         cache_tools.clear(cache, "planted")
     assert (precious / "thesis.txt").read_text() == "years"
-    with pytest.raises(CacheError, match="is no folder of measurements"):
+    with pytest.raises(CacheError, match="is not a folder of measurements"):
         next(CacheReader(cache / "measurements").stats(name or "..", 32, 16, Joint))
 
 

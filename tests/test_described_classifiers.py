@@ -174,7 +174,7 @@ def test_an_image_beside_the_folders_is_named(place: Path) -> None:
     [
         ('classes = ["red", "red", "blue"]\n', "the class 'red' is named twice"),
         ('classes = ["red"]\n', "a classifier has at least two classes, and 1 are named"),
-        ("classes = 3\n", "classes must be a list of names, or a file with a name a line, not 3"),
+        ("classes = 3\n", "classes must be a list of names, or a file with one name per line, not 3"),
         ('classes = "no.txt"\n', "no.txt cannot be read: No such file or directory; name a text file"),
         ("output = { range = [0, 1] }\n", "key of the output of a classifier in mine.toml: 'range'"),
     ],
@@ -215,7 +215,7 @@ def test_a_table_may_have_any_header_and_separator(tmp_path: Path, separator: st
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"x" * 200_000, "labels.csv: line 1 is no row of a table"),
+        (b"x" * 200_000, "labels.csv: line 1 is not a row of a table"),
         (b"\xff,cat", "labels.csv cannot be read: it is not UTF-8 text"),
         (b"b.png,cat\nb.png,dog", "labels.csv gives b.png the classes 'cat' and 'dog'"),
     ],
@@ -405,11 +405,11 @@ def test_the_record_says_why_a_classifier_has_no_classes(
 def test_check_says_how_many_images_are_recognised(place: Path) -> None:
     described(place)
     lines = [str(finding) for finding in preflight(Source(str(place / "mine.toml"), "colour"), 16)]
-    assert any("it gives scores of 3 classes, and names the class of 16 of 16 images" in line for line in lines)
+    assert any("it gives scores of 3 classes, and predicts 16 of 16 images correctly" in line for line in lines)
 
 
 def test_check_doubts_classes_in_the_wrong_order(place: Path) -> None:
     described(place, 'classes = ["green", "blue", "red"]\n')
     findings = list(preflight(Source(str(place / "mine.toml"), "colour"), 16))
-    (doubt,) = [finding for finding in findings if "names the class of 0 of 16 images" in str(finding)]
+    (doubt,) = [finding for finding in findings if "predicts 0 of 16 images correctly" in str(finding)]
     assert doubt.verdict == Verdict.LOOK

@@ -267,7 +267,7 @@ def test_a_generator_of_a_kind_of_its_own_has_no_directions(tmp_path):
     class Other:
         name, layers = "other", ("a",)
 
-    with pytest.raises(ModelError, match="no NetworkGenerator"):
+    with pytest.raises(ModelError, match="not a NetworkGenerator"):
         with_directions(Other(), [("a", tmp_path / "a.npz")])  # type: ignore[arg-type]
 
 

@@ -174,7 +174,7 @@ def test_other_folders_are_no_classes(tmp_path: Path) -> None:
 def test_it_needs_photographs_and_others_do_not(tmp_path: Path, photographs: Path) -> None:
     with pytest.raises(BadOption, match=r"imagenet_lite0 classifies photographs; name a folder of them with --images"):
         plugins.generator(NAME)
-    with pytest.raises(BadOption, match="faces_dcgan draws images of its own; leave out --images"):
+    with pytest.raises(BadOption, match="faces_dcgan generates images of its own; leave out --images"):
         at("faces_dcgan", photographs)
     with pytest.raises(BadOption, match="scenes64 reads no photographs; leave out --images"):
         at("scenes64", photographs)

@@ -28,7 +28,7 @@ def test_processes_do_every_shard_of_every_pass_once() -> None:
 
 def test_a_worker_without_a_function_asks_for_it_and_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_current_pass", (1, make_product(2)))
-    assert isinstance(engine._run(2, None, 7), engine._Lacking)
+    assert isinstance(engine._run(2, None, 7), engine._MissingWork)
     answers = [engine._run(2, make, shard) for make, shard in ((partial(make_product, 3), 7), (None, 8))]
     assert all(isinstance(answer, engine.Answer) for answer in answers)
     assert [answer.result for answer in answers] == [(21, os.getpid()), (24, os.getpid())]  # type: ignore[union-attr]

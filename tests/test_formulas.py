@@ -10,7 +10,7 @@ import pytest
 
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
-from dissectreport.analysis.dissection.counted import Words, no_shards
+from dissectreport.analysis.dissection.counted import ConceptNames, no_shards
 from dissectreport.analysis.dissection.formula_table import atoms_of, formula_table
 from dissectreport.analysis.dissection.formulas import PENALTY, Formula, Join, LabelSetTable, search
 from dissectreport.analysis.results.formulas import COLUMNS
@@ -109,7 +109,7 @@ def table(run):
     shards, chances = run[:2]
     scores = score(Groups.of(chances), GRID * GRID)
     verdict = judge(scores)
-    words = Words(VOCABULARY, scores.concepts)
+    words = ConceptNames(VOCABULARY, scores.concepts)
     return formula_table(portions_of(shards), scores, verdict, words, thresholds()), scores, verdict
 
 
@@ -226,7 +226,7 @@ def test_of_many_concepts_formulas_are_made_of_those_that_match_some_unit_best(r
     assert atoms_of(scores).tolist() == [0, 1, 2, 3, 4]
     monkeypatch.setattr("dissectreport.analysis.dissection.formula_table.MOST_CONCEPTS", 2)
     assert atoms_of(scores).tolist() == [1, 2]
-    made = formula_table(portions_of(run[0]), scores, verdict, Words(VOCABULARY, scores.concepts), thresholds())
+    made = formula_table(portions_of(run[0]), scores, verdict, ConceptNames(VOCABULARY, scores.concepts), thresholds())
     assert made is not None
     assert made.columns["formula"].tolist()[:2] == ["tree OR roof", ""]
 
@@ -234,7 +234,9 @@ def test_of_many_concepts_formulas_are_made_of_those_that_match_some_unit_best(r
 def test_nothing_is_claimed_of_fewer_than_five_held_out_groups(run):
     shards, chances = run[0][:8], run[1][:8]
     scores = score(Groups.of(chances), GRID * GRID)
-    made = formula_table(portions_of(shards), scores, judge(scores), Words(VOCABULARY, scores.concepts), thresholds())
+    made = formula_table(
+        portions_of(shards), scores, judge(scores), ConceptNames(VOCABULARY, scores.concepts), thresholds()
+    )
     assert made is not None
     assert not made.columns["formula_better"].any()
     assert made.counts.interpretable == 0
@@ -242,7 +244,7 @@ def test_nothing_is_claimed_of_fewer_than_five_held_out_groups(run):
 
 def test_without_counts_by_label_set_there_are_no_formulas(table):
     _, scores, verdict = table
-    assert formula_table(no_shards, scores, verdict, Words(VOCABULARY, scores.concepts), thresholds()) is None
+    assert formula_table(no_shards, scores, verdict, ConceptNames(VOCABULARY, scores.concepts), thresholds()) is None
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from dissectreport.worker.inverted_photos import photo_prefix
 from dissectreport.worker.loaded_networks import Models, Source
 from dissectreport.worker.painting import PaintRequest, make_painting
 from dissectreport.worker.pictures import as_bytes
-from tests.support.damage import places, turned
+from tests.support.damage import flipped, places
 
 MODEL = "scenes64"
 FEW = InversionSteps(20, 10)
@@ -167,12 +167,12 @@ def test_no_bit_of_an_inverted_photo_changes_unnoticed(tmp_path: Path) -> None:
     ).write(path)
     whole, before = path.read_bytes(), read_inverted(path)
     for byte, bit in places(path, small=0, most=400):
-        path.write_bytes(turned(whole, byte, bit))
+        path.write_bytes(flipped(whole, byte, bit))
         with suppress(BadOption):
             after = read_inverted(path)
             assert (after.model, after.identity, [*after.residuals]) == (before.model, before.identity, ["b"])
             assert all(torch.equal(*pair) for pair in zip(after.tensors(), before.tensors(), strict=True))
-    path.write_bytes(turned(whole, len(whole) - 1, 0))
+    path.write_bytes(flipped(whole, len(whole) - 1, 0))
     with pytest.raises(BadOption, match=r"is damaged: .*; invert the photo again"):
         read_inverted(path)
 

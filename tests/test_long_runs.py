@@ -119,7 +119,7 @@ def test_the_state_of_a_run_is_shown_while_it_lasts_and_after_it_was_stopped(tmp
     assert said[1] == (
         "  step 1 of 2: measuring units: counting units and concepts, 40 of 100 samples, 2 a second; about 2 min left"
     )
-    assert "last news" in said[2] and len(said) == 3
+    assert "last update" in said[2] and len(said) == 3
     with Journal(heard, options, clock=clock):
         pass
     assert list(journal.every(tmp_path)) == [], "a run that is whole leaves nothing, nor do its parts"

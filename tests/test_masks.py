@@ -247,7 +247,10 @@ def test_what_does_not_fit_is_one_clear_line(change: Callable[[Path], object], w
             lambda root: (root / "index.csv").write_bytes(b"image,object\n\xff.png,\n"),
             "cannot be read: it is not UTF-8",
         ),
-        (lambda root: (root / "index.csv").write_text("image\n" + "x" * 200_000), "cannot be read: line 2 is no row"),
+        (
+            lambda root: (root / "index.csv").write_text("image\n" + "x" * 200_000),
+            "cannot be read: line 2 is not a row",
+        ),
     ],
 )
 def test_a_broden_index_that_does_not_fit_is_one_clear_line(

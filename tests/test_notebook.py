@@ -120,7 +120,7 @@ def test_what_is_not_there_is_named(measured: Report, site: Path, tmp_path: Path
     with pytest.raises(OutputError, match=r"a-units\.json cannot be read"):
         dissectreport.load(tmp_path).layer("a").unit(5)
     (broken / "summary.json").write_text("{}")
-    with pytest.raises(OutputError, match="holds no report that can be read"):
+    with pytest.raises(OutputError, match="contains no report that can be read"):
         dissectreport.load(tmp_path)
 
 

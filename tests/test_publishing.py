@@ -181,7 +181,9 @@ def test_only_what_the_site_wrote_is_published(made: Path, bare: Path, tmp_path:
     (site / "outside").symlink_to(tmp_path)
     result = run(site)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("not published, because the site did not write it: .env, dead, id_rsa and 6 more") == 1
+    assert (
+        result.stderr.count("not published, because dissectreport did not write it: .env, dead, id_rsa and 6 more") == 1
+    )
     assert "secret" not in result.output and published(bare, tmp_path) == written(made)
 
 

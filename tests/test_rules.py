@@ -16,7 +16,7 @@ from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection import published_rules
 from dissectreport.analysis.dissection.concepts import images_of
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, leading, score, sliced
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants, share_above
 from dissectreport.analysis.dissection.interpretable_counts import count_interval
@@ -293,7 +293,7 @@ def test_shares_above_a_threshold_are_interpolated_between_the_activations_aroun
 
 
 def test_names_of_columns_and_categories_in_their_order():
-    words = Words(VOCABULARY, np.array([2, 3, 4]))
+    words = ConceptNames(VOCABULARY, np.array([2, 3, 4]))
     assert words.concept(np.array([1, -1, 0])) == ["top", "", "tree"]
     assert words.category(np.array([2, -1])) == ["colour", ""]
     assert words.categories == ["object", "part", "colour"]
@@ -317,7 +317,7 @@ def some_thresholds():
 
 def test_the_label_within_a_category_is_chosen_and_tested_among_its_concepts_alone():
     scores, _ = scored()
-    verdict, words, thresholds = judge(scores), Words(VOCABULARY, scores.concepts), some_thresholds()
+    verdict, words, thresholds = judge(scores), ConceptNames(VOCABULARY, scores.concepts), some_thresholds()
     table = category_labels(scores, verdict, words, thresholds).set_index(["unit", "category"])
     assert table.index.get_level_values("unit").is_monotonic_increasing and len(table) == 9
     for category in ("object", "part", "colour"):
@@ -336,7 +336,7 @@ def test_the_label_within_a_category_is_chosen_and_tested_among_its_concepts_alo
 
 def test_the_leading_concepts_of_a_unit_are_those_of_largest_corrected_iou_and_untested_ones_come_last():
     scores = replace(scored()[0], tested=np.array([True, False, True, True]))
-    table = pair_table(scores, Words(VOCABULARY, scores.concepts), some_thresholds())
+    table = pair_table(scores, ConceptNames(VOCABULARY, scores.concepts), some_thresholds())
     for unit in range(3):
         order = sorted(range(4), key=lambda column: (not scores.tested[column], -scores.chosen[unit, column]))
         rows = table[table["unit"] == unit]

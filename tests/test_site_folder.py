@@ -21,8 +21,8 @@ from dissectreport.errors import OutputError
 from dissectreport.report.common.ledger import LEDGER, read_ledger
 from dissectreport.report.common.site_options import SiteSettings
 from dissectreport.report.site.build import write_site
+from dissectreport.report.site.existing_files import changed_files, check_folder
 from dissectreport.report.site.fixed_comparison import write_comparison
-from dissectreport.report.site.standing import changed_files, check_folder
 from dissectreport.report.site.summaries import address_of_site, read_summaries
 from tests.support.dissections import example_dissection
 from tests.support.sites import contents
@@ -60,7 +60,9 @@ def test_a_folder_of_others_is_refused_before_anything_is_written(one: Dissectio
     (docs / "index.html").write_text("my home page")
     (docs / "manifest.json").write_text('{"name": "my application", "files": {}}')
     before = contents(docs)
-    with pytest.raises(OutputError, match=r"holds something else \(index.html, manifest.json\); .* --replace") as error:
+    with pytest.raises(
+        OutputError, match=r"contains something else \(index.html, manifest.json\); .* --replace"
+    ) as error:
         write_site(one, docs)
     assert "\n" not in str(error.value) and contents(docs) == before
     write_site(one, docs, settings=REPLACE)

@@ -18,7 +18,7 @@ from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
-from dissectreport.stats.effects import FirstOrder, Nearing, Presence
+from dissectreport.stats.effects import FirstOrder, Presence, RealismGain
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import FLOOR, Features, FeatureScale
 from dissectreport.stats.histogram import Histogram
@@ -600,7 +600,7 @@ def some_sums(random, units):
         Presence(
             random.random((2, units)), random.random(2), random.random(units), random.random(units), np.float64(48)
         ),
-        Nearing(random.standard_normal(units), random.random(units), np.float64(48)),
+        RealismGain(random.standard_normal(units), random.random(units), np.float64(48)),
     )
 
 

@@ -41,7 +41,7 @@ def test_plain_values_come_back(value: object) -> None:
         (b"\xff", "it is not UTF-8 text: byte 0"),
         (b"[NaN]", "NaN is no number"),
         (b"[-Infinity]", "-Infinity is no number"),
-        (b"[1e999]", "inf is no finite number"),
+        (b"[1e999]", "inf is not a finite number"),
         (b"9223372036854775808", "a whole number has 19 digits"),
         (b"[" + b"9" * 5000 + b"]", "a whole number has too many digits"),
         (b'["\\ud800"]', r"the text '\\ud800' holds characters"),
@@ -59,8 +59,8 @@ def test_json_outside_the_limits_is_refused_in_one_line(content: bytes, reason: 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"a = inf", "inf is no finite number"),
-        (b"a = nan", "nan is no finite number"),
+        (b"a = inf", "inf is not a finite number"),
+        (b"a = nan", "nan is not a finite number"),
         (b"a = " + b"1" * 5000, "a whole number has too many digits"),
         (b"a = " + b"[" * 2000 + b"]" * 2000, "nested more than"),
         (b"a =", "Invalid value"),

@@ -13,7 +13,7 @@ from dissectreport.analysis.common.student import upper_tail
 from dissectreport.analysis.comparison.differences import difference, is_significant
 from dissectreport.analysis.comparison.profiles import Estimate
 from dissectreport.analysis.dissection.corrected_rule import Groups, judge, score
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.dissection.interpretable_counts import (
     MEAN_MATCH,
     count_interval,
@@ -30,7 +30,7 @@ from dissectreport.analysis.results.dissection import BestUnits
 from dissectreport.report.common.model import leading_units
 from dissectreport.report.common.wording import best_units_in_words
 from dissectreport.report.pages.matches import privileged_layers
-from dissectreport.stats.neighbours import Steps
+from dissectreport.stats.neighbours import ExpectedOverlaps
 from dissectreport.stats.overlaps import Overlaps
 from dissectreport.stats.thresholds import ExactThresholds
 from dissectreport.vocabulary import Vocabulary
@@ -112,7 +112,7 @@ def test_twins_count_once_and_as_the_most_common_of_them():
     both = np.array([[100, 85, 0, 84], [85, 90, 0, 80], [0, 0, 50, 10], [84, 80, 10, 99]])
     twins = twins_of(Overlaps(np.array([3, 5, 6, 9]), both, 64))
     assert twins == {5: 3}, "84 of 115 pixels are shared by 3 and 9, 80 of 109 by 5 and 9: no twins"
-    words = Words(Vocabulary.of(object=tuple("abcdefghi")), np.array([3, 5, 6, 9]), twins)
+    words = ConceptNames(Vocabulary.of(object=tuple("abcdefghi")), np.array([3, 5, 6, 9]), twins)
     assert words.different(np.array([0, 1, 1, 2, 3])) == 3
     assert words.different(np.array([1])) == 1
 
@@ -128,7 +128,7 @@ def test_different_labels_are_counted_without_twins():
     verdict = judge(scores)
     verdict.column[:] = verdict.labels[:] = (0, 1)
     for twins, different in (({}, 2), ({2: 1}, 1)):
-        rows = tally("measured", lambda _: verdict, Words(vocabulary, scores.concepts, twins))
+        rows = tally("measured", lambda _: verdict, ConceptNames(vocabulary, scores.concepts, twins))
         assert (rows[0]["units"], rows[0]["concepts"], rows[0]["concepts_high"]) == (2, different, different)
 
 
@@ -160,7 +160,7 @@ def bases_of(seed, units, has_own, shards=8, bases=5):
         return score(Groups.of((group, counts_of(on[group], masks[group])) for group in range(shards)), PIXELS, 1)
 
     scores, *rotations = map(scores_in, turned)
-    return scores, rotations, Words(Vocabulary.of(object=("sky", "tree")), scores.concepts)
+    return scores, rotations, ConceptNames(Vocabulary.of(object=("sky", "tree")), scores.concepts)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_concepts_rarely_have_units_of_their_own_where_no_basis_is_special(layer
 
 def test_only_the_most_common_of_twins_is_tested_for_a_unit_of_its_own():
     scores = scores_of(World((0.9, 0.8), (0.5, 0.5)), 1)
-    words = Words(Vocabulary.of(object=("grass", "turf")), scores.concepts, {2: 1})
+    words = ConceptNames(Vocabulary.of(object=("grass", "turf")), scores.concepts, {2: 1})
     assert own_units(scores, [scores, scores], words)["concept"].tolist() == ["grass"]
     assert not len(own_units(scores, [], words))
     assert best_units(scores, [scores], words) is None, "one basis has no spread"
@@ -314,7 +314,7 @@ def test_the_four_overlaps_are_those_of_maps_drawn_at_random():
     on, masks = Horizon(("scene", "object")).draw(random, 40)
     chance, neighbours = counts_of(on, masks), neighbours_of(on, masks)
     pairs = chance.crossed[0] - chance.observed[0]
-    found = Steps.of(pairs, chance.expected(), neighbours.overlap, *neighbours.products(), PIXELS)
+    found = ExpectedOverlaps.of(pairs, chance.expected(), neighbours.overlap, *neighbours.products(), PIXELS)
     anywhere, elsewhere = np.zeros((2, 2))
     draws = 2000
     for _ in range(draws):

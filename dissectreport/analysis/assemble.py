@@ -230,7 +230,7 @@ def trained(segmenter: Mapping[str, Any]) -> dict[Concept, float]:
 
 
 def vocabulary_table(vocabulary: Vocabulary) -> pd.DataFrame:
-    """One row a concept, by concept number: concept, category."""
+    """One row per concept, by concept number: concept, category."""
     return pd.DataFrame(vocabulary.concepts, columns=["concept", "category"])
 
 
@@ -355,7 +355,7 @@ class _Source:
         return reality(real, generated, self.record.vocabulary) if len(real.samples) else None
 
     def spike_in(self, folder: str, units: Sequence[Units], twins: Mapping[int, int]) -> SpikeIn | None:
-        """What was found of the planted units of the run; `units` are those of its layers."""
+        """Which planted units of the run were found; `units` are those of its layers."""
         shards_of = ((self.groups[shard.number], stat) for shard, stat in self.stats(folder, Spikes))
         share = float(np.concatenate([one.table["interpretable"] for one in units]).mean())
         return spike_in(shards_of, self.plan.chance_grid**2, self.record.vocabulary, twins, share)

@@ -1,4 +1,4 @@
-"""What a page paints with, from the exported network, the interventions and the repair."""
+"""What the Paint page needs: the exported network, brushes from the interventions, and the repair."""
 
 from __future__ import annotations
 

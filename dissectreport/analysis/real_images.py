@@ -1,4 +1,4 @@
-"""Real against generated images: which concepts a generator leaves out.
+"""Real against generated images: which concepts a generator under-represents.
 
 After Bau et al. 2019, Seeing What a GAN Cannot Generate. The same segmenter counts pixels in real and in generated
 images. Image i of either side is in group i modulo 20. The error of a side's mean is a jackknife over its groups. The

@@ -1,4 +1,4 @@
-"""Words for units, by the formula of CLIP-Dissect (Oikarinen and Weng 2023), tested on images that did not choose them.
+"""Words for units, by the formula of CLIP-Dissect (Oikarinen and Weng 2023), tested on held-out images.
 
 With P the cosines of images and words, S = softmax over words of 10 P, and r = 0, 1, … the ranks of the images in which
 a unit is most active, of at most 100 and with weights p = 0.998 falling to 0.97,
@@ -43,7 +43,7 @@ TINY = 1e-7
 RANDOM_WORDS = 50
 TENTH = 0.1
 MOST_UNITS = 3
-"""Units of a layer that the search finds for a word, at most."""
+"""At most so many units of a layer are found for a word."""
 TOGETHER = 1000
 """Words that are compared at a time."""
 FEWEST_SIMILAR = 5
@@ -51,7 +51,7 @@ FEWEST_SIMILAR = 5
 
 
 def word_columns(vectors: WordVectors, peaks: Peaks, areas: Areas, label: Ints, shard: int) -> pd.DataFrame | None:
-    """The columns about words, one row a unit; None where there are too few images.
+    """The columns about words, one row per unit; None where there are too few images.
 
     `label` (units,) is the number of each unit's label, 0 for none; odd shards of `shard` samples are held out.
     """

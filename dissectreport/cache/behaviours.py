@@ -16,7 +16,7 @@ from dissectreport.records.behaviour import Behaviour
 
 @dataclass
 class Recogniser:
-    """Gives what networks do the name that it had when it was first seen."""
+    """Names the behaviour of networks; a behaviour that was seen before keeps its name."""
 
     folder: Path
     """The folder of measurements."""
@@ -25,9 +25,9 @@ class Recogniser:
     """The names of the stores that were used."""
 
     def name(self, network: str, facts: Mapping[str, Any], seen: Behaviour) -> str:
-        """The name of what a network of these facts does.
+        """The name of the behaviour of a network with these facts.
 
-        A network that does something else than those of the same facts before is reported.
+        If networks with the same facts gave other results before, this is reported.
         """
         store = Store.open(self.folder, {"kind": "behaviour", **facts}, self.say)
         self.folders.add(store.folder.name)
@@ -39,7 +39,7 @@ class Recogniser:
                     save(store, known.joined(seen), name)
                 return name
         if others:
-            self.say(f"{network} does something else than before: its code has changed, and it is measured anew")
+            self.say(f"{network} gives other results than before: its code has changed, so it is measured again")
         candidates = chain([seen.name], (f"{seen.name}-{number}" for number in count(2)))
         name = next(name for name in candidates if name not in others)
         save(store, seen, name)

@@ -22,7 +22,7 @@ from dissectreport.stats.categories import Categories
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.concept_patches import ConceptPatches
 from dissectreport.stats.cross import Cross
-from dissectreport.stats.effects import FirstOrder, Nearing, Presence
+from dissectreport.stats.effects import FirstOrder, Presence, RealismGain
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.features import Features
 from dissectreport.stats.insertions import Insertions
@@ -54,7 +54,7 @@ NAMES: Mapping[type[Stat], str] = {
     Presence: "presence",
     ConceptPatches: "patches",
     FirstOrder: "first",
-    Nearing: "nearing",
+    RealismGain: "nearing",
     Paired: "paired",
     AblatedAreas: "ablated",
     PatchContexts: "contexts",
@@ -185,5 +185,5 @@ class CacheReader:
 
     def _store(self, folder: str) -> Store:
         if not is_store_name(folder):
-            raise CacheError(f"{folder!r} is no folder of measurements; run `dissectreport measure` again")
+            raise CacheError(f"{folder!r} is not a folder of measurements; run `dissectreport measure` again")
         return Store(self.folder / folder)

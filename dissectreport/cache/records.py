@@ -70,7 +70,7 @@ class Record:
     interventions: InterventionRecord | None = None
     classes: ClassRecord | None = None
     no_classes: str = ""
-    """Why nothing was measured of a classifier's classes; '' for other models, and where `classes` has it."""
+    """Why the classes of a classifier were not measured; '' if they were (see `classes`), and for other models."""
     artifacts: ArtifactRecord | None = None
     painting: PaintRecord | None = None
     segmented: str = ""
@@ -83,7 +83,7 @@ class Record:
     """The store `folder` with the areas of concepts in real images, and the number of `images`; empty without any."""
 
     replication: str = ""
-    """The store folder with what a second measurement found of the run's claims; '' where none was made."""
+    """The store folder with the results of a second measurement of the run's claims; '' if there was none."""
     word_vectors: str = ""
     """The store folder with vectors of images and words; '' where units were not described with words."""
     source: str = ""
@@ -111,7 +111,7 @@ class Record:
 
     @property
     def words(self) -> str:
-        """The run, for people who choose among several."""
+        """The run in words, to distinguish several."""
         settings = self.settings
         bare = "" if settings["controls"] else ", no controls"
         return (
@@ -150,7 +150,7 @@ class Record:
             raise TypeError("a network without a name")
         strange = [name for name in record.folders if not is_store_name(name)]
         if strange:
-            raise ValueError(f"{strange[0]!r} is no folder of measurements")
+            raise ValueError(f"{strange[0]!r} is not a folder of measurements")
         return record
 
     def save(self, cache: Path, say: Say = silent) -> None:
@@ -220,7 +220,7 @@ def source_of(model: str) -> str:
     """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names.
 
     Settings stay behind the path of a checkpoint, because a model with others is another model. Bytes of a path that
-    are no UTF-8 stand there as \\xe9. A model with directions is one of its own, by their files.
+    are not UTF-8 are written as \\xe9. A model with directions is one of its own, by their files.
     """
     model, files = split_directions(model)
     if files:
@@ -260,7 +260,7 @@ def unique_name(cache: Path, name: str, source: str) -> str:
 def of_model(runs_of_all: Iterable[Record], model: str) -> list[Record]:
     """The runs of a model: by its file if `model` is an address, else by its name.
 
-    A name of the catalogue stands before a model of a file that has the same name.
+    A name of the catalogue comes before a model of a file that has the same name.
     """
     source, every_run = source_of(model), list(runs_of_all)
     if source:

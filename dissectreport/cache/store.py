@@ -79,7 +79,9 @@ class Store:
         store = cls(cache / fingerprint(facts))
         content = facts_json(facts)
         if store.folder.is_symlink():
-            raise CacheError(f"{store.folder} is a link, and nothing is written through one; remove it")
+            raise CacheError(
+                f"{store.folder} is a symbolic link, and the cache is not written through links; remove it"
+            )
         if not store.facts_path.exists():
             write(store.facts_path, content)
         elif not _holds(store.facts_path, content):
@@ -182,7 +184,7 @@ def sealed(content: bytes, owner: str) -> bytes:
 
 
 def content_of(path: Path) -> bytes:
-    """The content of a file; OSError for anything that is none, such as a pipe, for which one would wait for ever."""
+    """The content of a file; OSError for anything else, such as a pipe, on which reading could wait for ever."""
     with opened(path) as file:
         return file.read()
 
@@ -289,7 +291,7 @@ def sealed_json(value: Mapping[str, Any], owner: str) -> bytes:
 
 
 def check_sealed(value: Mapping[str, Any], path: Path) -> None:
-    """Refuse an object that was read from a file which `sealed_json` did not write so, to the last bit."""
+    """Refuse an object from a file that is not exactly as `sealed_json` wrote it."""
     if content_of(path) != sealed_json({name: item for name, item in value.items() if name != DIGEST}, path.name):
         raise CacheError(f"{path} is damaged: its digest does not fit its content; run `dissectreport measure` again")
 

@@ -194,7 +194,7 @@ def _is_unused(name: str, ignore: Sequence[str]) -> bool:
 
 
 def _long_number(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """Which tensor of several numbers stands where the network has one number, of which torch would take the first."""
+    """Which tensor of several numbers the network takes as one number: torch would take the first of them."""
     for name, value in tensors.items():
         own = expected.get(name)
         if not isinstance(own, Tensor) or not isinstance(value, Tensor) or is_lazy(own):

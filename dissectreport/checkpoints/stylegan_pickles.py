@@ -4,7 +4,7 @@
     networks["G_ema"].tensors["synthesis.b4.const"]
 
 NVIDIA's files have the source code of their networks, as text, and ask for a function that runs it. Here every name
-that a file may import stands in a table, with what is put in its place; a file that asks for anything else is refused,
+that a file may import is in a table, with what is put in its place; a file that asks for anything else is refused,
 and the name is said.
 """
 

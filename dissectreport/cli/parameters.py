@@ -118,7 +118,7 @@ def _shown(default: object) -> bool | str:
 
 
 def comma_separated(words: str) -> tuple[str, ...]:
-    """The parts of a list, as in a line of a CSV file: a part with commas stands in double quotes.
+    """The parts of a list, as in a line of a CSV file: a part with commas is in double quotes.
 
     >>> comma_separated("layer4, layer6,")
     ('layer4', 'layer6')

@@ -59,7 +59,7 @@ def inverted_lines(photos: Sequence[InvertedPhoto], out: Path) -> Iterator[str]:
 
 
 def edit_lines(result: EditResult) -> Iterator[str]:
-    """What an edit changed, a line a concept; of a photo without intervals."""
+    """What an edit changed, one line per concept; of a photo without intervals."""
     if result.samples == 1:
         yield f"{'concept':24} {'before':>8} {'after':>8} {'change':>8}  (one photo: no interval)"
         for concept, before, after, change in result.table[["concept", "before", "after", "change"]].values.tolist():
@@ -123,7 +123,7 @@ def _repair(artifacts: Artifacts) -> Iterator[str]:
         if sentence_of_lists := repair_and_listed(artifacts):
             yield sentence_of_lists
         yield repair_against_random(artifacts)
-    elif artifacts.candidates:
+    elif artifacts.repairable:
         yield "no repair is recommended: no number of ablated units lowers KID significantly"
     else:
         yield "no repair was tried: no candidate lowers KID when it is ablated alone"
@@ -185,7 +185,7 @@ def status_lines(status: RunStatus) -> Iterator[str]:
             where = f"step {news.step} of {news.steps}: {news.step_name}: " if news.step else ""
             count = f"{news.task}, {news.done:,} of {news.total:,} {news.unit}{', ' * bool(rate)}{rate}"
             yield f"  {where}{count}; about {spoken(news.left)} left"
-        yield f"  process {news.process} of {news.machine}, last news {spoken(status.now - news.seen)} ago"
+        yield f"  process {news.process} of {news.machine}, last update {spoken(status.now - news.seen)} ago"
     for record in status.measured:
         yield f"{record.model}  {record.rule}: measured  {record.words}"
 

@@ -59,7 +59,7 @@ def _check_folder() -> None:
 
 
 def _line_about_the_machine(error: Exception) -> str:
-    """What a person can do about an error that is of the machine, not of the program; '' for another error."""
+    """What a user can do about an error of the machine, not of the program; '' for another error."""
     if _is_lack_of_memory(error):
         return OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):

@@ -18,16 +18,16 @@ from dissectreport.run.processes import ENDED, descendants, kill_all, start_watc
 GRACE = 4.0
 """Seconds in which a stopped command can end by itself."""
 NOTICING = 0.2
-"""Seconds after which it is looked again whether signals are still on."""
+"""Seconds between two checks whether signals are still on."""
 SIGACTION = 512
-"""Bytes that hold what a system keeps of a signal, and more."""
+"""Bytes that are enough for what a system stores of a signal."""
 STOPPED = 130
 STOPPED_LINE = "dissectreport: stopped; finished work is kept, the same command continues"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _forget_handlers() -> None:
-    """Have the copy of this process that a plug-in makes by fork end as others do, without a word to this one."""
+    """Make a copy of this process, which a plug-in makes by fork, end as others do, without a signal to this one."""
     if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -108,7 +108,7 @@ def _without_races(hook: Callable[[Any], object]) -> Callable[[Any], None]:
 
 
 def _keep_noticing(ended: threading.Event) -> None:
-    """Turn signals on again that the code of a plug-in has turned off, as Python itself can only in the main thread."""
+    """Turn on signals again that a plug-in has turned off; Python itself can do this only in the main thread."""
     if os.name != "posix":
         return
     import ctypes

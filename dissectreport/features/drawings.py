@@ -3,8 +3,8 @@
     network = load()
     network(images)                                 # (n, 3, h, w) in [-1, 1] -> (n, 112)
 
-It has learned to redraw scenes, rooms and churches from 48 numbers, and has never seen a concept. What is selected in
-the features of a segmenter, which knows concepts, is measured again in these.
+It was trained to reconstruct scenes, rooms and churches from 48 numbers, without concepts. Units that are selected in
+the features of a segmenter are measured again in these features.
 """
 
 from __future__ import annotations

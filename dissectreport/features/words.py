@@ -61,7 +61,7 @@ class WordNetwork:
 
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Files of which a checkpoint has one, the preferred ones first."""
+"""Files one of which a checkpoint has; those that are preferred come first."""
 
 
 def word_network(checkpoint: str = "") -> WordNetwork:
@@ -92,7 +92,7 @@ def check_word_network(checkpoint: str = "") -> None:
         options = {key: source[key] for key in ("revision", "local_files_only")}
         quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
         if not any(cached_file(place, name, **options, **quiet) for name in WEIGHTS):
-            raise OSError(f"it has no file of weights: {', '.join(WEIGHTS)}")
+            raise OSError(f"it has no file of weights ({', '.join(WEIGHTS)})")
 
     load_checkpoint(origin, check)
 
@@ -107,6 +107,8 @@ def _preparation(origin: HubCheckpoint, source: dict[str, Any]) -> tuple[Any, Pr
 
     model_type = transformers.AutoConfig.from_pretrained(**source).model_type
     if model_type != "clip":
-        raise WeightsError(f"{origin} is a {model_type}, which has no words; give a clip as owner/name or ./folder")
+        raise WeightsError(
+            f"{origin} is a {model_type}, which knows no words; give a CLIP network as owner/name or ./folder"
+        )
     preprocess = Preprocessor(transformers.AutoImageProcessor.from_pretrained(**source))
     return transformers.AutoTokenizer.from_pretrained(**source), preprocess

@@ -75,7 +75,7 @@ class ImageModel(Generator, Protocol):
 
     Its latents are the images of the folder, in an order that depends on the seed. A classifier returns them
     unchanged, so that its layers can be measured, but interventions are not possible. An autoencoder returns them
-    redrawn, and its units can be edited. Files that cannot be decoded are skipped.
+    reconstructed, and its units can be edited. Files that cannot be decoded are skipped.
     """
 
     makes_images: bool

@@ -30,7 +30,7 @@ NUMBER_BEFORE = re.compile(r"(?P<number>\d{1,9})\s*[\s,;:]\s*(?P<name>\S.*)")
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """The names of classes in a file, one a line, in the order of the scores.
+    """The names of classes in a file, one per line, in the order of the scores.
 
     Numbers before or behind all names are places in this order, if they count the classes from 0, or from 1 before
     names; other numbers are a part of the names.

@@ -1,4 +1,4 @@
-"""A network that gives images a score for every class: a network that reads images, with classes and labels.
+"""An image classifier: a network that reads images, with classes and labels.
 
     classifier = as_classifier(model, ClassesGiven(names=("house", "tree")))
     classifier.logits(images)                       # (n, 2), before a softmax
@@ -133,8 +133,8 @@ class ClassesGiven:
     """A CSV file of file and class; None for the sub-folders of the images."""
     take: str | int | None = None
     guessed: bool = False
-    """Whether nobody said that sub-folders are classes: images have no labels where these are not as many, or have
-    other names."""
+    """Whether the user did not say that sub-folders are classes. Then images have no labels if the number of
+    sub-folders is not that of the classes, or they have other names."""
     folders: tuple[str, ...] = ()
     """Other names of the classes, in the same order, that sub-folders may have."""
     validation: Path | None = None
@@ -149,11 +149,11 @@ class ClassesGiven:
 
 
 def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
-    """The names that `classes = …` gives: a list, or a file with a name a line; a BadOption for anything else."""
+    """The names that `classes = …` gives: a list, or a file with one name per line; a BadOption for anything else."""
     if isinstance(value, str):
         return read_names(folder / Path(value).expanduser())
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise BadOption(f"{who}: classes must be a list of names, or a file with a name a line, not {value!r}")
+        raise BadOption(f"{who}: classes must be a list of names, or a file with one name per line, not {value!r}")
     return checked_names(value, who)
 
 
@@ -177,7 +177,7 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
         source = given.table.name if given.table is not None else folder.name
         raise BadOption(
             f"{who}: the network has {number} scores, but {source} has {len(found)} classes; name all "
-            "classes in the order of the scores: classes = […], or a file with a name a line"
+            "classes in the order of the scores: classes = […], or a file with one name per line"
         )
     if names and len(names) != number:
         raise BadOption(
@@ -188,7 +188,7 @@ def as_classifier(model: FolderImageModel, given: ClassesGiven, who: str) -> Cla
 
 
 def _numbered(number: int) -> tuple[str, ...]:
-    """Names of classes that nobody named."""
+    """Names of classes for which none are given."""
     return tuple(f"class {at}" for at in range(number))
 
 
@@ -227,7 +227,7 @@ def _labels_of_both(
 
 
 def _has_classes(folder: ImageFolder, number: int, names: Sequence[str]) -> bool:
-    """Whether the sub-folders of a folder may be the classes of a network; says why they are not, if there are any.
+    """Whether the sub-folders of a folder can be the classes of a network; if not, warns why.
 
     They may if they have `names` of classes, or without names, if they are as many.
     """

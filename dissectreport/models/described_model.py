@@ -124,7 +124,7 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     known = builder.recognised
     classifies = description.text("task") == CLASSIFY or (known is not None and known.classifies)
     if known and known.inputs is not None:
-        raise description.problem(f"a {known.title} draws images of its own; remove images")
+        raise description.problem(f"a {known.title} generates images of its own; remove images")
     for key in ("latent", "inputs", "reference"):
         if key in description.content:
             raise description.problem(f"a network that takes images has no {key}; remove it, or remove images")

@@ -190,7 +190,7 @@ def with_directions(generator: Generator, files: Sequence[tuple[str, Path]]) -> 
     Raises an UnknownName for a layer that it does not have, and a ModelError if it is of a kind of its own.
     """
     if not isinstance(generator, NetworkGenerator | FolderImageModel):
-        raise ModelError(f"{generator.name} is no NetworkGenerator, so that its layers cannot be given directions")
+        raise ModelError(f"{generator.name} is not a NetworkGenerator, so its layers cannot have directions")
     for layer, _ in files:
         if layer not in generator.layers:
             raise UnknownName.of("layer", layer, generator.layers)

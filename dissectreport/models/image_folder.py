@@ -132,7 +132,7 @@ class ImageFolder:
         return tuple(readable[number][0] for number in near_duplicates(look for _, look in readable))
 
     def looks(self) -> list[tuple[str, Look]]:
-        """The names of all readable images, and what they look like from afar."""
+        """The names of all readable images, and what they look like when small."""
         looks = self._read_all(read_look, [file.name for file in self.files])
         return [(file.name, look) for file, look in zip(self.files, looks, strict=True) if isinstance(look, Look)]
 

@@ -11,7 +11,8 @@
     )
 
 To the rest of the package it is a generator whose latents are images, and which returns them unchanged after the
-network has run on them. The segmenter labels these images. A `RedrawingModel` returns what the network makes of them.
+network has run on them. The segmenter labels these images. A `RedrawingModel` returns what the network makes of
+them.
 """
 
 from __future__ import annotations
@@ -117,11 +118,14 @@ class FolderImageModel:
             )
         if any(mean > 1 for mean in self.mean):
             raise ModelError(
-                f"{self.name!r} has the means {list(self.mean)}, which are of colours from 0 to 255; divide mean and "
+                f"{self.name!r} has the means {list(self.mean)}, which are for colours from 0 to 255; divide mean and "
                 "std by 255, because images are in [0, 1]"
             )
         if self.channels and sorted(self.channels) != [0, 1, 2]:
-            raise ModelError(f"{self.name!r} has the channels {list(self.channels)}; give 0, 1 and 2 in their order")
+            raise ModelError(
+                f"{self.name!r} has the channels {list(self.channels)}; give 0, 1 and 2 in the order that the "
+                "network expects"
+            )
         self.module.requires_grad_(False).eval()
         if not self.identity:
             order = f" {list(self.channels)}" if self.channels else ""

@@ -82,7 +82,7 @@ class Inverted:
 
 
 def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """The SHA-256 of a photo: what it says of itself, and its tensors."""
+    """The SHA-256 of an inverted photo: its header and its tensors."""
     whole = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]

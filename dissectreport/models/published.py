@@ -83,9 +83,9 @@ def _check_folders(entry: CatalogueEntry, images: Path | None, validation: Path 
     if does and images is None:
         raise BadOption(f"{entry.name} {does} photographs; name a folder of them with --images FOLDER")
     if images is not None and not does:
-        raise BadOption(f"{entry.name} draws images of its own; leave out --images {images}")
+        raise BadOption(f"{entry.name} generates images of its own; leave out --images {images}")
     if validation is not None and does != "classifies":
-        raise BadOption(f"{entry.name} is no classifier; leave out --validation {validation}")
+        raise BadOption(f"{entry.name} is not a classifier; leave out --validation {validation}")
 
 
 def _reading(
@@ -141,7 +141,7 @@ def _progressive(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenera
 
 
 def _dcgan(entry: CatalogueEntry, checkpoint: Checkpoint) -> NetworkGenerator:
-    """The DCGAN in a checkpoint. The number of its classes is in the catalogue, because shapes do not tell it."""
+    """The DCGAN in a checkpoint. The number of its classes is in the catalogue, because shapes do not show it."""
     tensors = select_tensors(checkpoint.content, entry.extra.get("part", ""))
     settings = {dcgan.CLASSES: entry.extra.get("classes", 0)}
     network = channels_last(dcgan.from_tensors(NetworkTensors(tensors, settings=settings), DEFAULT_SAMPLING))

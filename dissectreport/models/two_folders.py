@@ -22,7 +22,7 @@ from dissectreport.models.similar_images import near_duplicates
 from dissectreport.run.shards import SHARD
 
 TRAINING, VALIDATION = "training/", "validation/"
-"""What the names of images begin with."""
+"""With what the names of images begin."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,8 +71,7 @@ class Prefix:
 
         def twice(*_args: object, **_kwargs: object) -> object:
             raise ModelError(
-                f"layer {self.layer!r} runs more than once for an image, so an edit of it would be only half of one; "
-                "choose another layer"
+                f"layer {self.layer!r} runs more than once for an image, so it cannot be edited; choose another layer"
             )
 
         with ExitStack() as stack:
@@ -211,7 +210,7 @@ class Edit:
 
     units: tuple[int, ...]
     values: Tensor | float = 0.0
-    """One number, (k,) a number a unit, or (n, k, h, w) activations to take over."""
+    """One number, (k,) one number per unit, or (n, k, h, w) activations to take over."""
     where: Tensor | None = None
     """(n, 1, h, w) or (1, 1, h, w) of True where the units are set; None for everywhere."""
 

@@ -40,7 +40,7 @@ class ModuleTrace:
     runs: int
     """How often it ran."""
     shape: tuple[int, ...]
-    """The shape of its last output without the batch; () where it returns no tensor of a row a latent."""
+    """The shape of its last output without the batch; () where it returns no tensor of one row per latent."""
     returned: str
     """The type of its output."""
     parameters: int
@@ -179,7 +179,7 @@ def check_finite(name: str, activations: Tensor, first: int) -> None:
     if bad:
         raise NotFinite(
             f"layer {name!r} is not finite for sample {first + bad[0]}",
-            "check the weights, or the half precision they were kept in; "
+            "check the weights, and whether they were stored in half precision; "
             "`dissectreport check --samples` lists all such samples",
         )
 

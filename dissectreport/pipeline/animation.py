@@ -1,4 +1,4 @@
-"""A moving picture of a measured model: images from which the causal units of a concept are ablated, one by one."""
+"""An animation of a measured model: images in which the causal units of a concept are ablated, one by one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORMATS = {".webp": "WEBP", ".gif": "GIF"}
 
 @dataclass(frozen=True)
 class AnimationPlan:
-    """What a moving picture shows."""
+    """What an animation shows."""
 
     concept: str
     layer: str
@@ -49,7 +49,7 @@ def animation_plan(dissection: Dissection, concept: str = "", units: int = 20, i
     """
     if not 1 <= units <= LONGEST or not 1 <= images <= 6:
         raise BadOption(
-            f"a moving picture has 1 to {LONGEST} --units and 1 to 6 images (--shown), not {units} and {images}"
+            f"an animation has 1 to {LONGEST} --units and 1 to 6 images (--shown), not {units} and {images}"
         )
     interventions = dissection.interventions
     if interventions is None or not interventions.pictures:

@@ -22,7 +22,7 @@ from dissectreport.analysis.artifacts.selection import (
     SizeChanges,
     judge_units,
 )
-from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.analysis.results.artifacts import CANDIDATES
 from dissectreport.cache.reader import save
 from dissectreport.cache.store import Store, fingerprint
 from dissectreport.errors import FolderError
@@ -50,7 +50,7 @@ from dissectreport.run.plan import ARTIFACTS_FORMAT, ArtifactKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard, shards
 from dissectreport.stats.base import Floats
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import Features, FeatureScale
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class ArtifactPasses:
         make = partial(make_realism_effects, self.job.source, self.key, sets)
         parts = shards(self.budget.gradients, EDIT_BATCH)
         self.runner.count(store, make, parts, Task.ARTIFACT_GRADIENTS)
-        plan = artifact_plan(self.runner.total(store, parts, Nearing), self.budget, self.request.marked)
+        plan = artifact_plan(self.runner.total(store, parts, RealismGain), self.budget, self.request.marked)
         return plan, self.runner.keep("artifact plan", self.key.facts(), plan)
 
     def _test_single_units(self, tested: SingleUnits, selection: Reference) -> tuple[SingleEffects, str]:
@@ -363,8 +363,8 @@ class ArtifactPasses:
         """The units of the repair, else the artifact units, else the worst ones."""
         verdict = judge_units(tests, tested, changes.kernel_distance)
         listed = verdict.listed(tested)
-        suspected = set(tested.indices(*SUSPECTED).tolist())
-        by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in suspected)
+        candidates = set(tested.indices(*CANDIDATES).tolist())
+        by_effect = tuple(int(tested.units[place]) for place in verdict.order if int(place) in candidates)
         # If no unit helps, only one is shown: reviewing several harmful units is of no use.
         shown = order[: changes.selected_size()] or listed or order[:SHOWN] or by_effect[:1]
         return ShownUnits(shown, as_set(listed or shown))

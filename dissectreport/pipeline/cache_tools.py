@@ -163,7 +163,7 @@ def clear(cache: Path | None, model: str = "", age: float | None = None, limit: 
 
 
 def holdings(folder: Path, model: str = "") -> list[Holding]:
-    """What a cache holds of a model, or of all, the oldest first; UnknownName where there is nothing of that model."""
+    """What a cache contains of a model, or of all, the oldest first; UnknownName if there is nothing of that model."""
     runs = records.by_file(folder)
     mine = records.of_model(runs.values(), model) if model else list(runs.values())
     if model and not mine:

@@ -112,7 +112,7 @@ def classes_to_study(classifier: ClassifierModel, request: ClassRequest, truth: 
 
 
 def is_classifier(generator: Generator) -> bool:
-    """Whether a model gives images a score for every class."""
+    """Whether a model is a classifier: whether it computes a score for every class."""
     from dissectreport.models.classifier import ClassifierModel
 
     return isinstance(generator, ClassifierModel)

@@ -1,4 +1,4 @@
-"""The passes that show what the units of a classifier do for its classes, in order."""
+"""The passes that show which units of a classifier matter to its classes, in order."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 UNTRAINED = 1
 """Seed of the untrained generator's weights."""
 LOOKUP = 12
-"""Images in which a reader can look up which units fire."""
+"""Images in which a reader can look up which units are active."""
 TRUST = 12
 """Images whose segmentation is shown."""
 REAL = 528
@@ -91,7 +91,7 @@ class DissectionPasses:
         return {layer: [Reading(layer, seed, scales[layer]) for seed in ROTATIONS] for layer in self.controlled}
 
     @property
-    def turned(self) -> list[Reading]:
+    def random_readings(self) -> list[Reading]:
         """The readings of random directions of all layers."""
         return [reading for readings in self.random_directions.values() for reading in readings]
 
@@ -115,7 +115,7 @@ class DissectionPasses:
     def count(self) -> tuple[dict[Reading, CountFolders], dict[Reading, CountFolders]]:
         """The folders of all counts by reading, and those of the untrained control; a part counts its shards alone."""
         control = self._untrained_control()
-        measured = self._count(self.source, self.job.plan, [*self.readings, *self.turned, *self.shifted])
+        measured = self._count(self.source, self.job.plan, [*self.readings, *self.random_readings, *self.shifted])
         self._check_replaced(measured[self.readings[0]].counts)
         return measured, self._count_untrained(control)
 
@@ -145,7 +145,7 @@ class DissectionPasses:
         lacking: set[Shard] = set()
         if not readings and self._without_scales():
             return list(parts)
-        for reading in readings or (*self.readings, *self.turned):
+        for reading in readings or (*self.readings, *self.random_readings):
             thresholds = self._thresholds_store(plan, reading)
             if not self.runner.is_intact(thresholds, StoredThresholds.FILE):
                 return list(parts)
@@ -242,7 +242,7 @@ class DissectionPasses:
         return stores
 
     def _searched(self, store: Store, of_pilot: StoredThresholds) -> StoredThresholds:
-        """The threshold of every unit that has most of one label's mutual information."""
+        """The threshold at which every unit has the largest mutual information with a label."""
         from dissectreport.analysis.dissection.iclr2019_search import search
 
         parts = shards(self.job.plan.pilot, self.job.plan.shard)

@@ -41,7 +41,7 @@ COUNTING: Mapping[str, Counting] = {
 PLANTED = 9e-5
 """Seconds of one core to count the planted units of one concept in one sample."""
 PICTURES = 1000
-"""Images that are made once more to be shown, about."""
+"""Approximate number of images that are made again to be shown."""
 KEPT, KEPT_OF_CONTROL = 600, 130
 """Bytes kept of one unit and concept in one shard, after compression, and of one unit of a control."""
 ANALYSIS, UNIT = 0.016, 0.035
@@ -69,10 +69,10 @@ def dissection_seconds(job: Job, cost: NetworksCost, real: int, known: int) -> d
 
     own = plan.grid**2 * counting.spot + counting.shard / plan.shard
     # At few pixels the fixed part of a count weighs as much as the pixels.
-    turned = len(plan.lattice) ** 2 * counting.spot + counting.control_shard / plan.shard
+    direction = len(plan.lattice) ** 2 * counting.spot + counting.control_shard / plan.shard
     shifted = own * rule.is_published
     in_bases = controls * len(ROTATIONS) * len(plan.lattice) ** 2
-    trained = of(plan.grid**2 + in_bases, own + controls * (len(ROTATIONS) * turned + shifted))
+    trained = of(plan.grid**2 + in_bases, own + controls * (len(ROTATIONS) * direction + shifted))
     planted = 0.0 if rule.is_published else job.samples * PLANTED * cost.concepts
     trained = (*trained[:2], trained[2] + planted)
     one_control = plan.chance_grid**2 * counting.control + counting.control_shard / plan.shard
@@ -174,6 +174,6 @@ def disk_bytes(job: Job, cost: NetworksCost, known: int) -> float:
 
 def site_seconds(job: Job, units: int) -> dict[Task, float]:
     """Seconds of one core to analyse and render some units."""
-    turned = len(ROTATIONS) * job.options.controls
+    bases = len(ROTATIONS) * job.options.controls
     # Random bases have fewer bootstrap replicates.
-    return {Task.ANALYSIS: ANALYSIS * units * (readings(job) - turned / 2), Task.PAGES: UNIT * units}
+    return {Task.ANALYSIS: ANALYSIS * units * (readings(job) - bases / 2), Task.PAGES: UNIT * units}

@@ -322,7 +322,7 @@ class InterventionPasses:
         return self.runner.total(store, parts, Insertions), store.folder.name
 
     def _find_contexts(self) -> tuple[PatchContexts, Areas]:
-        """What stands at every patch of the held-out latents in which units are inserted, and the area of concepts."""
+        """The context of every patch, and areas of concepts, of the held-out latents in which units are inserted."""
         from dissectreport.worker.insertions import make_contexts
 
         store, parts = self._store("contexts"), shards(self.budget.context_samples, EDIT_BATCH)

@@ -1,4 +1,4 @@
-"""Photos as latents of a generator, with what is lost, in files that `build`, `edit` and `intervene` take."""
+"""Photos as latents of a generator, and what is lost, in files that `build`, `edit` and `intervene` take."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LARGEST = 64
 SEED = 0
 """Of the samples where latents begin."""
 NAMED = 6
-"""Concepts whose areas are told, at most."""
+"""Concepts whose areas are reported, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ConceptArea:
 
 @dataclass(frozen=True)
 class InvertedPhoto:
-    """How well the generator draws a photo."""
+    """How well the generator reproduces a photo."""
 
     photo: str
     file: str

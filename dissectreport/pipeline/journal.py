@@ -1,6 +1,6 @@
-"""How far a run is, in a small file of its cache: `dissectreport status` reads it on any machine that sees the cache.
+"""How far a run is, in a small file of its cache: `dissectreport status` reads it on any machine with the cache.
 
-A file lasts as long as its run: one that ended well leaves none, one that was stopped or killed leaves its last news.
+A file lasts as long as its run: one that ended well leaves none, one that was stopped or killed leaves its last state.
 Parts of a run have a file each, which lasts until they are merged.
 """
 
@@ -139,7 +139,7 @@ class Journal:
             self._written = now
 
     def _write(self, state: str) -> None:
-        """Write the file. It is news and no result: where it cannot be written, the run goes on without."""
+        """Write the file. It is not a result: if it cannot be written, the run continues without it."""
         self.news = replace(self.news, seen=self.clock(), state=state)
         with suppress(OutputError):
             write(self.path, json.dumps(asdict(self.news), indent=1).encode())
@@ -164,7 +164,7 @@ class Journal:
 
 
 def run_facts(options: Options) -> dict[str, str]:
-    """What tells one run of a cache from another, whatever the machine and the part."""
+    """What distinguishes the runs of a cache, independent of the machine and the part."""
     machine = {field.name for field in fields(MachineOptions)}
     return {name: str(value) for name, value in vars(options).items() if name not in machine}
 

@@ -85,9 +85,10 @@ def feature_name(options: ArtifactOptions, segmenter: Segmenter) -> str:
 def second_feature_name(features: str, segmenter: Segmenter) -> str:
     """The feature network in which artifact units are scored again, by name; '' for none.
 
-    Where the features of an embedded segmenter select units, those of a network of the same drawings that was taught
-    without concepts. Where another network's features do, InceptionV3 if its weights are here, else the segmenter's
-    own, which then have selected nothing. Where those of another segmenter do, none: InceptionV3 would be the first.
+    If the features of an embedded segmenter select units, it is a network of the same drawings, trained without
+    concepts. If another network's features do, it is InceptionV3 if its weights are here, otherwise the segmenter's own
+    features, which then were not used for any choice. If those of another segmenter do, there is none: InceptionV3
+    would be the first.
     """
     from dissectreport.features.base import OWN_FEATURES
 
@@ -109,7 +110,7 @@ def has_inception() -> bool:
 INCEPTION = "inception"
 SECOND = "drawings"
 DRAWN = ("scenes", "rooms")
-"""Segmenters of the drawings from which the second network learned."""
+"""Segmenters of the drawings on which the second network was trained."""
 
 
 def feature_network(networks: Networks) -> FeatureNetwork:

@@ -66,7 +66,7 @@ class EditResult:
     """The result of an edit."""
 
     table: pd.DataFrame
-    """One row a concept that occurs, by falling size of the change: concept, category, before, after, change*.
+    """One row per concept that occurs, by falling size of the change: concept, category, before, after, change*.
 
     The interval of the change is without numbers where one photo was edited.
     """
@@ -180,7 +180,8 @@ def check_units(request: EditOptions, units: int) -> None:
         raise BadOption(f"unit {wrong[0]} is not in {request.layer}, whose units are 0 to {units - 1}")
     if request.samples < FEWEST_LATENTS and request.photo is None:
         raise BadOption(
-            f"--samples must be at least {FEWEST_LATENTS}, not {request.samples}: no printed area rests on fewer"
+            f"--samples must be at least {FEWEST_LATENTS}, not {request.samples}: areas on fewer images are not "
+            f"reliable"
         )
     if request.mode not in MODES:
         raise BadOption(f"--mode is {' or '.join(MODES)}, not {request.mode}")

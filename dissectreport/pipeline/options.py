@@ -36,7 +36,7 @@ class Help:
 
 
 NO_SETTINGS = {"psi": None, "cutoff": None, "label": (), "noise": "", "images": None, "directions": ()}
-"""The options that are settings of a model, as they are once they stand in its name."""
+"""The options that are settings of a model, as they are after they became a part of its name."""
 
 
 @dataclass(frozen=True)

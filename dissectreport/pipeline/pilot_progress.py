@@ -1,4 +1,4 @@
-"""What a pilot has counted so far, kept now and then, so that one that is stopped does not begin anew."""
+"""What a pilot has counted so far, saved from time to time, so that a stopped one need not begin again."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _images(models: Models, samples: int) -> Iterator[Finding]:
     yield Finding(
         Verdict.GOOD if outside < 0.1 else Verdict.LOOK,
         f"{samples} images of {height} × {width}, pixels from {float(images.min()):.2f} to {float(images.max()):.2f}"
-        + (f"; {outside:.1%} lie outside [-1, 1] and are cut off" if outside >= 0.001 else ""),
+        + (f"; {outside:.1%} lie outside [-1, 1] and are clipped" if outside >= 0.001 else ""),
     )
 
 
@@ -166,7 +166,7 @@ def _repeats(models: Models, samples: int) -> Iterator[Finding]:
         yield Finding(
             Verdict.WRONG if off > CLOSE else Verdict.LOOK,
             f"the same latents give other images the second time (by up to {off:.2g} of 2): something in the network "
-            "is random, such as noise or dropout; fix it, or nothing can be repeated",
+            "is random, such as noise or dropout; fix it, otherwise results cannot be reproduced",
         )
         return
     z = models.latents(1, 0, samples)
@@ -201,11 +201,16 @@ def _layers(models: Models, samples: int) -> Iterator[Finding]:
         words = f"layer {name}: {counted(units, 'unit')} of {height} × {width}"
         if still == units:
             yield Finding(
-                Verdict.WRONG, f"{words}, none of which ever changes; check the weights, or choose another layer"
+                Verdict.WRONG,
+                f"{words}, none of which differs between images; check the weights, or choose another layer",
             )
         else:
             dead = f"; {counted(still, 'unit')} without any change in these {samples} images" if still else ""
-            flat_words = "; units of one cell say that something is there, but not where" if height * width == 1 else ""
+            flat_words = (
+                "; the layer has one cell, so its units show what is in an image, but not where"
+                if height * width == 1
+                else ""
+            )
             yield Finding(Verdict.LOOK if still > units / 4 else Verdict.GOOD, f"{words}{dead}{flat_words}")
 
 
@@ -220,7 +225,7 @@ def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
     present = sorted(((share, concepts[number].name) for number, share in shares.items() if share), reverse=True)
     if not present:
         yield Finding(
-            Verdict.WRONG, f"segmenter {models.segmenter.name} names nothing in {samples} images; choose another"
+            Verdict.WRONG, f"segmenter {models.segmenter.name} finds no concept in {samples} images; choose another"
         )
         return
     common = [f"{name} {share:.0%}" for share, name in present if share >= RARE][:8]
@@ -228,7 +233,7 @@ def _segmenter(models: Models, samples: int) -> Iterator[Finding]:
     yield Finding(
         Verdict.GOOD if unnamed < 0.5 else Verdict.LOOK,
         f"segmenter {models.segmenter.name} finds {len(present)} of {len(concepts) - 1} concepts: {', '.join(common)}"
-        + (f"; {unnamed:.0%} of the pixels have no name" if unnamed >= 0.01 else ""),
+        + (f"; {unnamed:.0%} of the pixels have no label" if unnamed >= 0.01 else ""),
     )
 
 
@@ -237,7 +242,7 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
         yield _accuracy(models, models.generator, samples)
         return
     if not getattr(models.generator, "makes_images", True):
-        yield Finding(Verdict.GOOD, "it reads images and makes none, so there will be no interventions")
+        yield Finding(Verdict.GOOD, "it makes no images, so there will be no interventions")
         return
     if not hasattr(models.segmenter, "probabilities"):
         name = models.segmenter.name
@@ -252,7 +257,8 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
     if off > CLOSE:
         yield Finding(
             Verdict.WRONG,
-            f"running only what follows {layer} gives another image (by {off:.2g} of 2): it changes as it runs",
+            f"running only the part after {layer} gives another image (by {off:.2g} of 2): the network changes while "
+            f"it runs",
         )
         return
     if not _reaches(models, at):
@@ -260,7 +266,7 @@ def _gradient(models: Models, samples: int) -> Iterator[Finding]:
             Verdict.LOOK, f"no gradient of what the segmenter finds reaches {layer}, so there will be no interventions"
         )
         return
-    yield Finding(Verdict.GOOD, f"{layer} can be edited: what follows it gives the same image again")
+    yield Finding(Verdict.GOOD, f"{layer} can be edited: the part after it gives the same image again")
 
 
 def _accuracy(models: Models, classifier: ClassifierModel, samples: int) -> Finding:
@@ -272,7 +278,7 @@ def _accuracy(models: Models, classifier: ClassifierModel, samples: int) -> Find
         return Finding(Verdict.LOOK, f"{classes}; the images have no labels, so its own predictions are the truth")
     right = int((predicted == classifier.truth(1, 0, samples)).sum())
     chance = samples / len(classifier.classes)
-    words = f"{classes}, and names the class of {right} of {samples} images"
+    words = f"{classes}, and predicts {right} of {samples} images correctly"
     if right <= chance:
         return Finding(Verdict.LOOK, f"{words}, no more than chance; check the order of classes, mean and std")
     return Finding(Verdict.GOOD, words)

@@ -131,7 +131,7 @@ def write_site_of(
 
 def site_settings(options: SiteOptions, paint: bool | None = None) -> SiteSettings:
     """How a site is to be written; refused before anything long begins where its folder or address cannot work."""
-    from dissectreport.report.site.standing import check_folder
+    from dissectreport.report.site.existing_files import check_folder
 
     address = checked_address(options.base_url)
     settings = SiteSettings(fit=options.fit, base_url=address, replace=options.replace, paint=paint is not False)

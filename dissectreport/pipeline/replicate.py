@@ -1,4 +1,4 @@
-"""Replication: the claims of a run are fixed, and measured once more on fresh latents."""
+"""Replication: the claims of a run are fixed, and measured again on new latents."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def replicate(options: Options, seed: int | None = None, reporter: Reporter | No
 
 
 def again_options(options: Options, first: Record, seed: int | None) -> Options:
-    """The options of the second run: those of the first with fresh latents, without what claims do not need."""
+    """The options of the second run: those of the first with new latents, without what claims do not need."""
     own = int(first.plan["seed"])
     seed = own + SEEDS if seed is None else seed
     if abs(seed - own) < SEEDS:

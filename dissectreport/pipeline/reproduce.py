@@ -54,7 +54,7 @@ def reproduce(job: Job) -> str:
 
 
 def comma_joined(parts: Iterable[str]) -> str:
-    """A list as one option takes it: parts with commas stand in double quotes.
+    """A list as one option takes it: parts with commas are in double quotes.
 
     >>> comma_joined(["relu 4,6", "layer6"])
     '"relu 4,6",layer6'

@@ -88,7 +88,7 @@ def check_intervention_options(options: InterventionOptions) -> None:
     if options.intervention_samples and options.intervention_samples < FEWEST_LATENTS:
         raise BadOption(
             f"--intervention-samples must be at least {FEWEST_LATENTS}, not {options.intervention_samples}: "
-            "no printed area rests on fewer"
+            "areas on fewer images are not reliable"
         )
 
 
@@ -160,7 +160,7 @@ def resolve_artifacts(
     marked, units = marked_units(options, networks.generator)
     if marked and marked not in layers:
         raise BadOption(
-            f"--artifact-units {options.artifact_units} is about layer {marked}, which is not measured; "
+            f"--artifact-units {options.artifact_units} marks units of layer {marked}, which is not measured; "
             f"add it to --layers {','.join(layers)}"
         )
     layer = options.artifact_layer or marked or options.intervention_layer or middle(layers)
@@ -170,7 +170,7 @@ def resolve_artifacts(
         return None, ""
     if marked not in ("", layer):
         raise BadOption(
-            f"--artifact-units {options.artifact_units} is about layer {marked}, but {layer} is searched; "
+            f"--artifact-units {options.artifact_units} marks units of layer {marked}, but {layer} is searched; "
             f"name {marked} instead, or no layer"
         )
     try:
@@ -197,7 +197,9 @@ def comparing_network(networks: Networks) -> FeatureNetwork:
     if not makes_images(generator):
         raise ModelError(f"{generator.name} reads images and makes none, so there is nothing to repair")
     if reference is None and generator.training_like_images(1) is None:
-        raise FolderError(f"{generator.name} has no real images of its own to compare with; give some with --reference")
+        raise FolderError(
+            f"{generator.name} has no real images of its own to compare with; give a folder with --reference"
+        )
     if reference is not None and len(reference.files) < FEWEST_REAL:
         raise FolderError(too_few_real(len(reference.files)))
     return feature_network(networks)

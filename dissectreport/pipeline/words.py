@@ -43,7 +43,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     try:
         lines = [" ".join(line.split()) for line in structured.read_lines(path, LARGEST)]
     except (OSError, ValueError) as problem:
-        raise BadOption(f"--words {path} cannot be read as a list of words, one a line: {problem}") from problem
+        raise BadOption(f"--words {path} cannot be read as a list of words, one per line: {problem}") from problem
     words = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
     unprintable = [word for word in words if not word.isprintable()]
     if unprintable:

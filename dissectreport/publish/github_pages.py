@@ -22,7 +22,7 @@ from dissectreport.pipeline.reporter import Reporter
 from dissectreport.report.common.ledger import LEDGER, Ledger, digest_of, ledgers, listed, parsed, read_file, walked
 from dissectreport.report.common.site_options import DETAILS, SiteSettings, detail_named
 from dissectreport.report.common.summary import Summary
-from dissectreport.report.site.standing import changed_files, named
+from dissectreport.report.site.existing_files import changed_files, named
 from dissectreport.report.site.summaries import read_summaries
 from dissectreport.version import __version__
 
@@ -133,7 +133,7 @@ def report_unlisted(site: Path, reporter: Reporter) -> None:
     """Name what lies in the folder of a site and is not published."""
     others = unlisted(site)
     if others:
-        reporter.say(f"not published, because the site did not write it: {named(others)}")
+        reporter.say(f"not published, because dissectreport did not write it: {named(others)}")
 
 
 def unlisted(site: Path) -> list[str]:
@@ -286,7 +286,7 @@ def _author(repository: Path) -> str:
     author = answer.stdout.strip()
     if answer.returncode or not author or author.startswith("<"):
         raise OutputError(
-            "git does not know who publishes; say so: git config --global user.name NAME, and "
+            "git does not know your name; set it: git config --global user.name NAME, and "
             "git config --global user.email ADDRESS"
         )
     return author

@@ -192,9 +192,9 @@ class RepairPictures:
     features: NDArray[np.float32]
     """(k, 2, d) features before and after."""
     heat: NDArray[np.float32]
-    """(k, h, w) activation of the strongest suspected unit, each over its own mean; (0, 0, 0) without any."""
+    """(k, h, w) activation of the strongest shown unit, each over its own mean; (0, 0, 0) without any."""
     peaks: NDArray[np.float32]
-    """(k, suspected) largest activation of each suspected unit; (k, 0) without any."""
+    """(k, units) largest activation of each shown unit; (k, 0) without any."""
 
     def arrays(self) -> Arrays:
         """The pictures as arrays."""

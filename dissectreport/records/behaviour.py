@@ -1,4 +1,4 @@
-"""What networks did on the first samples: a part of cache keys, because code that a file imports can change too.
+"""The results of networks on the first samples: a part of cache keys, because code that a file imports can change too.
 
 Samples of the images, activations, labels and features are kept as they were when first seen. Another run of the same
 networks gives the same values up to rounding; where it does not, it is another network, whatever its name.
@@ -28,7 +28,7 @@ IMAGES, LABELS, FEATURES, LAYER = "images", "labels", "features", "layer "
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Values by what they are; the first axis is that of samples."""
+    """Values by name, such as images or labels; the first axis is that of samples."""
 
     FILE: ClassVar[str] = "behaviour"
 

@@ -256,7 +256,7 @@ class RandomAblation:
 
 @dataclass(frozen=True)
 class CausalVariants:
-    """The area of a concept with its causal set changed in other ways than ablation to 0, and the segmenter's doubts.
+    """The area of a concept with its causal set changed in other ways than ablation to 0, and the confidence.
 
     Confidence is summed in thousandths, over pixels of the labels.
     """

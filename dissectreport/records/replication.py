@@ -1,4 +1,4 @@
-"""The claims of a run, measured once more on fresh latents, and what a second segmenter says of the same images."""
+"""The claims of a run, measured again on new latents, and the labels of a second segmenter on the same images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIGURES = ("first", "first_low", "first_high", "again", "again_low", "again_high
 
 @dataclass(frozen=True)
 class ReplicatedClaims:
-    """What was claimed, what the second measurement found, and how it was made."""
+    """The claims, the results of the second measurement, and how it was made."""
 
     FILE: ClassVar[str] = "replication"
 

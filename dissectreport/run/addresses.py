@@ -5,7 +5,7 @@ scenes_pgan                     a name that a package declares
 ./mine.toml                     a description
 ffhq.pkl                        a checkpoint that is recognised by its content
 ffhq.pkl:psi=0.7,label=3+5      the same, with settings
-taesd_decoder.pth:images=photos an autoencoder, with the folder of photographs that it redraws
+taesd_decoder.pth:images=photos an autoencoder, with the folder of photographs that it reconstructs
 scenes_pgan:directions=…        any of them, with files of directions of layers, which become layers of their own
 """
 

@@ -10,7 +10,7 @@ from dissectreport.run.plain import Plain
 FEWEST_LATENTS = 128
 """Fewest latents on which an area of an intervention is measured."""
 FEWEST_INSERTIONS = 30
-"""Fewest insertions, each in another image, behind a gain in one context."""
+"""Fewest insertions, each in another image, from which the gain in one context is computed."""
 FEWEST_SCORED = 100
 """Fewest images on each side of a distance between sets of images."""
 FEWEST_REAL = 2 * FEWEST_SCORED
@@ -44,7 +44,7 @@ class InterventionBudget(Plain):
     sparse: tuple[int, ...] = (20,)
     """The same for the other ranking methods."""
     best: tuple[int, ...] = (10, 20)
-    """The same for the ranking of a concept that does best on selection latents, with which pages lead."""
+    """The same for the ranking that removes most of a concept on selection latents; pages show this one first."""
     random_sizes: tuple[int, ...] = (10, 20)
     """The same for random sets."""
     random_sets: int = 20
@@ -56,7 +56,7 @@ class InterventionBudget(Plain):
     """Held-out latents on which the causal sets are ablated to other values than 0, and inserted everywhere; 0 for
     none."""
     confidence_images: int = 16
-    """How many of these show whether the segmenter stays sure."""
+    """On how many of these the segmenter's confidence is measured."""
     learned: bool = True
     """Whether units are ranked by a learned mask and by greedy choice too."""
     learned_mask_tries: int = 48
@@ -201,21 +201,21 @@ class ArtifactBudget(Plain):
     side: int = 480
     """Generated images that the realism score compares with."""
     dissected: int = 480
-    """Images of the dissection, at most, of which those that excite a unit most are compared with real ones."""
+    """Images of the dissection, at most; those with a unit's highest activations are compared with real ones."""
     gradients: int = 128
     """Selection latents for the estimates by gradient × activation."""
     tested: int = 64
     """Test latents for the effect of every unit that is ablated alone."""
     retested: int = 320
-    """Further test latents, for the units that help most on the first: these alone decide which are artifact units."""
+    """Further test latents, for the best units on the first ones: only these decide which are artifact units."""
     finalists: int = 8
     """How many of these are tested further, besides the control and the marked units."""
     leading: int = 30
     """Leading units by gradient × activation that are ablated one by one."""
     control: int = 4
-    """Control units, of similar mean activation, which are too."""
+    """Control units, of similar mean activation, that are ablated one by one."""
     bottom: int = 5
-    """The last units by gradient × activation, which are too: the estimate may have the wrong sign."""
+    """The last units by gradient × activation, also ablated one by one: the estimate may have the wrong sign."""
     second: int = 160
     """Further test latents, on which artifact units are scored in a second feature network."""
     size_selection: int = 288
@@ -223,13 +223,13 @@ class ArtifactBudget(Plain):
     scored: int = 1008
     """Held-out latents on which image quality is measured."""
     sizes: tuple[int, ...] = (2, 5, 10, 20)
-    """Worst units that are ablated together; all that a repair may ablate where these are fewer."""
+    """Numbers of highest-ranked units that are ablated together; all candidates of a repair if there are fewer."""
     random_sets: int = 5
     """Random sets of each size."""
     random_scored: int = 128
     """Held-out latents on which random sets are measured."""
     worst: int = 12
-    """Worst images that are shown."""
+    """Least realistic images that are shown."""
     pairs: int = 40
     """Random images that are kept before and after the repair."""
 
@@ -301,13 +301,13 @@ class ClassBudget(Plain):
     classes: int = 8
     """Classes that are studied: those with most images."""
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-    """Units ablated together, of those that are fewer than the layer has."""
+    """Numbers of units that are ablated together; only those below the number of units of the layer."""
     random_sets: int = 10
     """Random sets of each size for each class."""
     leading: int = 4
-    """A unit matters to a class if it is among so many that matter most to it."""
+    """How many units count as those that matter most to a class."""
     tested: int = 512
-    """Units ablated one by one; in a larger layer without a closed form, those that gradients put first."""
+    """Units ablated one by one; in a larger layer without a closed form, those that gradients rank first."""
     named: int = 12
     """Units of each class whose single ablation is measured on held-out images too."""
     attacked: int = 144

@@ -76,12 +76,13 @@ class RayWorkers(Workers):
             self.ray.init(**more, include_dashboard=False if address == LOCAL else None, namespace=NAME)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BadOption(
-                f"--ray {address} is no cluster that answers ({str(error).splitlines()[0]}); start one with `ray start"
+                f"--ray {address} does not answer as a Ray cluster ({str(error).splitlines()[0]}); start one with "
+                f"`ray start"
                 f" --head`, or give --ray {LOCAL}"
             ) from error
 
     def _places(self) -> int:
-        """For how many workers the machines of the cluster have room."""
+        """How many workers the cluster can run."""
         return max(1, int(self.ray.cluster_resources().get(self.resource, 0)))
 
     def run(self, make: Make[T, R], shards: Sequence[T], name: str = "") -> Iterator[tuple[T, R]]:
@@ -151,7 +152,7 @@ class RayWorkers(Workers):
         return [actor for turn in range(EACH) for actor, count in load.items() if count <= turn]
 
     def _gather(self, needed: int) -> None:
-        """Ask for more actors where there is room for them, now and then."""
+        """Ask for more actors from time to time, if there is room for them."""
         if time.monotonic() < self._looked + WAIT:
             return
         self._looked = time.monotonic()
@@ -163,7 +164,7 @@ class RayWorkers(Workers):
             self._starting[actor.ready.remote()] = actor
 
     def _welcome(self, one: Any) -> None:
-        """Count an actor that is ready among those that get work."""
+        """Add an actor that is ready to those that get work."""
         actor = self._starting.pop(one)
         with suppress(self.ray.exceptions.RayError):  # A machine that was lost in the meantime.
             self.ray.get(one)

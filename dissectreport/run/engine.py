@@ -94,7 +94,7 @@ class Workers:
     def _in_processes(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, Answer[R]]]:
         """Each shard with its result, as workers finish them."""
         self.passes += 1
-        waiting: dict[Future[Answer[R] | _Lacking], T] = {}
+        waiting: dict[Future[Answer[R] | _MissingWork], T] = {}
         left = iter(shards)
         sent, longest = 0, 0.0
         try:
@@ -111,7 +111,7 @@ class Workers:
                     return
                 done = next(as_completed(waiting))
                 shard, result = waiting.pop(done), done.result()
-                if isinstance(result, _Lacking):
+                if isinstance(result, _MissingWork):
                     waiting[self._started().submit(_run, self.passes, make, shard)] = shard
                 else:
                     longest = max(longest, result.seconds)
@@ -147,7 +147,7 @@ class Workers:
                 )
             except OSError as error:
                 raise DissectReportError(
-                    f"this system lets processes share no memory ({error.strerror}); run again with --workers 1"
+                    f"this system does not let processes share memory ({error.strerror}); run again with --workers 1"
                 ) from error
         return self.pool
 
@@ -208,7 +208,7 @@ _kept: dict[Any, Any] | None = None
 
 
 def kept() -> dict[Any, Any]:
-    """What the passes of the same workers share in this process, such as networks; nothing outside of a pass."""
+    """Values that the passes of the same workers share in this process, such as networks; empty outside of a pass."""
     return {} if _kept is None else _kept
 
 
@@ -284,7 +284,7 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _Lacking:
+class _MissingWork:
     """The answer of a worker that has not received the work of this pass."""
 
 
@@ -326,11 +326,11 @@ def answer_of(make: Make[T, R], shard: T) -> Answer[R]:
     return Answer(work(shard), *ready.since(), ready.time - began.time)
 
 
-def _run(number: int, make: Make[T, R] | None, shard: T) -> Answer[R] | _Lacking:
+def _run(number: int, make: Make[T, R] | None, shard: T) -> Answer[R] | _MissingWork:
     global _current_pass
     if _current_pass is None or _current_pass[0] != number:
         _current_pass = None
         if make is None:
-            return _Lacking()
+            return _MissingWork()
         _current_pass = number, cache(make)
     return answer_of(_current_pass[1], shard)

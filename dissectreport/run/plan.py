@@ -26,8 +26,8 @@ four for artifact units: the generated images that realism compares with, select
 CHANCE_GRID = 64
 """Side of the largest grid on which the chance level is counted."""
 LATTICE = 21
-"""Rows, about, of the pixels at which random directions are counted. Neighbouring pixels of an image tell little more
-than one of them, and several bases at a ninth of the pixels tell more of directions than one basis at all of them."""
+"""Approximate number of rows of the pixels at which random directions are counted. Neighbouring pixels are similar, so
+several bases at a ninth of the pixels give more information about directions than one basis at all pixels."""
 ROTATIONS = (2017, 2018, 2019, 2020, 2021)
 """Seeds of the random bases of the units (Network Dissection's axis test, 2017)."""
 
@@ -40,15 +40,15 @@ class Reading:
     rotation: int | None = None
     """Seed of a random orthogonal matrix over the units, or None for the units themselves."""
     scales: tuple[float, ...] = ()
-    """What each unit is divided by before the rotation; nothing where there are none."""
+    """What each unit is divided by before the rotation; () for nothing."""
     shift: int = 0
     """By how many images masks are shifted within a shard: 1 for the control with masks of the next image."""
 
     @property
     def key(self) -> str:
         """A word for messages and folders."""
-        turned = [] if self.rotation is None else [f"random_directions {self.rotation}"]
-        return " ".join([self.layer, *turned, *(["shifted"] if self.shift else [])])
+        rotated = [] if self.rotation is None else [f"random_directions {self.rotation}"]
+        return " ".join([self.layer, *rotated, *(["shifted"] if self.shift else [])])
 
 
 @dataclass(frozen=True)

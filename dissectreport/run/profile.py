@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 AFTER = "after: "
-"""How the name of a row begins that has what the driver does after a pass."""
+"""The beginning of the name of a row for the driver's work after a pass."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ class RuleName(StrEnum):
 
 
 class Edge(StrEnum):
-    """What a map of activations is taken to be outside its outermost cells."""
+    """How a map of activations continues outside its outermost cells."""
 
     CLAMP = "clamp"
     """The outermost activation, repeated."""

@@ -48,8 +48,8 @@ class Watchdog:
             who = late(self.limit)
             if who:
                 self.on_late(
-                    f"{who} has not answered for {self.limit:g} s, which is the --timeout of a batch; finished work is"
-                    " kept: mend it, or give it more time"
+                    f"{who} has not answered for {self.limit:g} s, which is the --timeout of a batch; fix it, or "
+                    f"give it more time; finished work is kept"
                 )
                 return
 

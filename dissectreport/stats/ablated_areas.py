@@ -10,7 +10,7 @@ from dissectreport.stats.base import Counts, Ints, by_sample, same_shape
 
 @dataclass(frozen=True)
 class AblatedAreas(Counts):
-    """One row a sample, by rising sample number."""
+    """One row per sample, by rising sample number."""
 
     samples: Ints
     """(n,) sample numbers."""

@@ -14,7 +14,7 @@ from dissectreport.stats.base import Counts, Floats, Ints, spread, union
 
 @dataclass(frozen=True)
 class Areas(Counts):
-    """One row a sample, by rising sample number."""
+    """One row per sample, by rising sample number."""
 
     samples: Ints
     """(n,) sample numbers."""

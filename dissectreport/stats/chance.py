@@ -3,7 +3,7 @@
 For a shard of n images let A[u, t, p] be the images in which unit u is above threshold t at pixel p, and M[c, p] those
 that show concept c at p. Summed over all n(n - 1) pairings of different images the overlap is sum_p A M minus the
 overlap of the images with themselves; divided by n - 1 it is what one pairing of all images is expected to give. It
-keeps the layout (a unit that merely fires at the top of the frame gets no credit for sky) and needs no shuffling.
+keeps the layout (a unit that is merely on at the top of the image gets no credit for sky) and needs no shuffling.
 """
 
 from __future__ import annotations

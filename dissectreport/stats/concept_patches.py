@@ -13,7 +13,7 @@ from dissectreport.stats.base import Arrays, Floats, Ints, same_shape
 
 @dataclass(frozen=True)
 class ConceptPatches:
-    """One row a sample, by rising sample number."""
+    """One row per sample, by rising sample number."""
 
     samples: Ints
     """(n,) sample numbers."""

@@ -70,7 +70,7 @@ class Presence(Sums):
 
 
 @dataclass(frozen=True)
-class Nearing(Sums):
+class RealismGain(Sums):
     """Gradient × activation of the realism score: the first-order estimate of its gain when a unit is ablated."""
 
     effect: Floats

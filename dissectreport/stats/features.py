@@ -17,7 +17,7 @@ images hardly vary would dominate every distance."""
 
 @dataclass(frozen=True)
 class Features:
-    """One row a sample, by rising sample number."""
+    """One row per sample, by rising sample number."""
 
     samples: Ints
     """(n,) sample numbers."""

@@ -12,7 +12,7 @@ from dissectreport.stats.base import Counts, Ints, same_shape
 
 @dataclass(frozen=True)
 class Insertions(Counts):
-    """One row an insertion, in order of samples and patches."""
+    """One row per insertion, in order of samples and patches."""
 
     samples: Ints
     """(m,) numbers of the latents."""

@@ -1,20 +1,20 @@
-"""What a unit's agreement with a concept owes to position, to which images it is on in, and to where in them.
+"""Which part of a unit's IoU comes from position, from the images in which it is on, and from where it is on in them.
 
-Three overlaps can be expected of a unit that knows less and less of an image (`Steps`):
+Three expected overlaps are compared with the measured one, each with more information (`ExpectedOverlaps`):
 
     areas          the unit is on in as many pixels, anywhere, in any image
     position       each image's masks with every other image's activations: the chance level of `stats.chance`
     image level    each image's mask with the activations of its neighbour, the image of the shard in which the unit is
-                   about as active overall: position, and one number an image
+                   about as active overall
 
-What the measured overlap has beyond the last is localisation within images. Neighbours are made by sorting a shard's
+The rest of the measured overlap is localisation within images. Neighbours are made by sorting a shard's
 images by the unit's total activation and exchanging the first with the second, the third with the fourth, and so on.
 Neighbours differ a little in area. With S the overlap with neighbours, n and m the on-pixels and concept pixels of an
 image, and k = sum of A M over pixels / sum of n m, both over pairs of different images, the overlap is corrected to
 
     S + k (sum of n m - sum of n m over neighbours)
 
-A unit whose maps are a fixed layout plus one number an image has, up to noise, this overlap and no more.
+A unit that has the same layout in every image, only stronger or weaker, has this overlap up to noise, and no more.
 """
 
 from __future__ import annotations
@@ -106,15 +106,17 @@ def neighbours_of(activity: Ints | Floats) -> Ints:
 
 
 @dataclass(frozen=True)
-class Steps:
-    """Overlaps in pixels, elementwise: what ever more knowledge of an image lets expect."""
+class ExpectedOverlaps:
+    """Expected overlaps in pixels, elementwise, each with more information about the image than the one before."""
 
     areas: Floats
     position: Floats
     image_level: Floats
 
     @classmethod
-    def of(cls, pairs: Floats, position: Floats, overlap: Floats, gap: Floats, crossed: Floats, pixels: int) -> Steps:
+    def of(
+        cls, pairs: Floats, position: Floats, overlap: Floats, gap: Floats, crossed: Floats, pixels: int
+    ) -> ExpectedOverlaps:
         """From the overlap of all pairs of different images, that at the chance level, and the fields of `Neighbours`.
 
         `pixels` is the number of pixels of the grid.

@@ -1,4 +1,4 @@
-"""How far concepts show in the same pixels: names of almost the same pixels are twins, which counts take for one."""
+"""How much concepts overlap: concepts that cover almost the same pixels are twins, which count as one."""
 
 from __future__ import annotations
 

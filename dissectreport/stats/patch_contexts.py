@@ -1,4 +1,4 @@
-"""Which concept stands at every patch of every image."""
+"""Which concept every patch of every image shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dissectreport.stats.base import Counts, Ints, by_sample, same_shape
 
 @dataclass(frozen=True)
 class PatchContexts(Counts):
-    """One row a sample, by rising sample number."""
+    """One row per sample, by rising sample number."""
 
     samples: Ints
     """(n,) sample numbers."""

@@ -13,7 +13,7 @@ from dissectreport.stats.base import Arrays, Ints, same_shape
 
 @dataclass(frozen=True)
 class Peaks:
-    """One row a sample, by rising sample number."""
+    """One row per sample, by rising sample number."""
 
     samples: Ints
     """(n,) sample numbers."""

@@ -1,4 +1,4 @@
-"""What a classifier says of every image: its scores, and its predictions while units are ablated.
+"""The results of a classifier for every image: its scores, and its predictions while units are ablated.
 
 The counts of the measures of Bau et al. (2020) follow: recall, false positives and balanced accuracy, one class
 against all others (`analysis/classes/accuracy.py`).
@@ -60,7 +60,7 @@ class Predictions(_BySample):
     predicted: Ints
     """(n, sets) number of the class with the highest score."""
     certainty: NDArray[np.float32]
-    """(n, sets) logarithm of the probability of the class that is true, or that was predicted where that is unknown."""
+    """(n, sets) logarithm of the probability of the true class, or of the predicted one if the true one is unknown."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Attacks(_BySample):
 
 
 def known_truth(truth: Ints, logits: NDArray[Any]) -> Ints:
-    """(n,) the class of each image: its label, or what the network predicts where there is none (below 0)."""
+    """(n,) the class of each image: its label, or the network's prediction if the label is unknown (below 0)."""
     return np.where(truth < 0, logits.argmax(1), truth)
 
 

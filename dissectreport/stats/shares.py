@@ -9,7 +9,7 @@ Z = 1.959963984540054
 
 
 def wilson(successes: float, trials: float) -> tuple[float, float]:
-    """The 95% interval of a share; it has a width where all trials, or none, succeed.
+    """The 95% interval of a share; it has a width even if all trials, or none, succeed.
 
     >>> [round(end, 4) for end in wilson(8, 10)]
     [0.4902, 0.9433]
@@ -23,7 +23,7 @@ def wilson(successes: float, trials: float) -> tuple[float, float]:
 
 
 def difference_of_shares(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    """The 95% interval of the share of one set less that of another; both are successes and trials.
+    """The 95% interval of the difference of two shares, each given as successes and trials.
 
     >>> [round(end, 4) for end in difference_of_shares((56, 70), (48, 80))]
     [0.0524, 0.3339]

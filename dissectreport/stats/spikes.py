@@ -1,4 +1,4 @@
-"""Planted units: made of the masks themselves, so that their match with a concept is known.
+"""Planted units: artificial units made of the masks, so that their match with a concept is known.
 
 In each image a planted unit of share s is on where its concept is: with probability s in this image, else in another
 image of the shard. With P the pixels of the concept, and O those that masks of different images share by chance, its

@@ -1,4 +1,4 @@
-"""The activation thresholds at which a unit may count as on, chosen from a pilot."""
+"""The activation thresholds above which a unit can count as on, computed from a pilot."""
 
 from __future__ import annotations
 

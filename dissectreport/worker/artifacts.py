@@ -23,7 +23,7 @@ from dissectreport.run.plan import ArtifactKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import merge_all
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair
 from dissectreport.worker.finite_images import with_finite_images
@@ -139,7 +139,7 @@ class RealismSets:
         return Witness.of(real, generated, self.scale)
 
 
-def make_realism_effects(source: Source, key: ArtifactKey, sets: RealismSets) -> Callable[[Shard], Nearing]:
+def make_realism_effects(source: Source, key: ArtifactKey, sets: RealismSets) -> Callable[[Shard], RealismGain]:
     """The pass that estimates, for every unit, how much ablating it would raise the realism score of the images.
 
     By gradient × activation that is -Σ activation × gradient of the score: one backward pass gives it for all units.
@@ -147,13 +147,13 @@ def make_realism_effects(source: Source, key: ArtifactKey, sets: RealismSets) ->
     model = EditedModel(source.models(), key)
     realism = sets.witness(model.networks.device)
 
-    def work(shard: Shard) -> Nearing:
+    def work(shard: Shard) -> RealismGain:
         return merge_all([realism_effects(model, realism, *part, key.selection_seed) for part in batches_of(shard)])
 
     return work
 
 
-def realism_effects(model: EditedModel, realism: Witness, first: int, count: int, seed: int) -> Nearing:
+def realism_effects(model: EditedModel, realism: Witness, first: int, count: int, seed: int) -> RealismGain:
     """The sums of gradient × activation of the realism score over a few images."""
     at = model.open(seed, first, count)
     leaf = at.activations.detach().requires_grad_()
@@ -167,7 +167,7 @@ def realism_effects(model: EditedModel, realism: Witness, first: int, count: int
         )
     effect = -(at.activations * gradient.float()).sum((2, 3)).cpu().double().sum(0).numpy()
     mean_activation = at.activations.float().abs().mean((2, 3)).cpu().double().sum(0).numpy()
-    return Nearing(effect, mean_activation, np.float64(count) * np.ones(()))
+    return RealismGain(effect, mean_activation, np.float64(count) * np.ones(()))
 
 
 def make_ablated(source: Source, key: ArtifactKey, sets: Sequence[Units], seed: int) -> Callable[[Shard], Features]:
@@ -199,14 +199,14 @@ class RepairExample:
     """Held-out latents."""
     units: Units
     """Units that are ablated."""
-    suspects: Units
+    heat_units: Units
     """Units whose activations the heat map shows; () for none."""
     means: tuple[float, ...] = ()
-    """Mean absolute activation of each suspect, by which it is divided there."""
+    """Mean absolute activation of each shown unit, by which it is divided there."""
 
 
 def make_repair_examples(source: Source, key: ArtifactKey) -> Callable[[RepairExample], RepairPictures]:
-    """The pass that makes images before and after a repair, and shows where the suspected units are on."""
+    """The pass that makes images before and after a repair, and shows where the shown units are on."""
     model = EditedModel(source.models(), key)
 
     def work(example: RepairExample) -> RepairPictures:
@@ -221,16 +221,14 @@ def repair_pictures(model: EditedModel, key: ArtifactKey, example: RepairExample
     at = model.open(key.scoring_seed, sample, 1)
     before, after = image_pair(model, at, Edit(example.units)(at.activations))
     features = np.stack([describe(model, before), describe(model, after)], axis=1)
-    heat, peaks = suspected_activations(at.activations, example)
+    heat, peaks = heat_activations(at.activations, example)
     return RepairPictures(np.array([sample]), as_bytes(before), as_bytes(after), features, heat, peaks)
 
 
-def suspected_activations(
-    activations: Tensor, example: RepairExample
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, h, w) the strongest suspected unit, each over its mean, and (n, suspects) their peaks; empty without any."""
-    maps = activations[:, list(example.suspects)].float().cpu()
-    if not example.suspects:
+def heat_activations(activations: Tensor, example: RepairExample) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, h, w) the strongest shown unit, each over its mean, and (n, heat units) their peaks; empty without any."""
+    maps = activations[:, list(example.heat_units)].float().cpu()
+    if not example.heat_units:
         return np.zeros((len(maps), 0, 0), np.float32), np.zeros((len(maps), 0), np.float32)
     means = torch.tensor(example.means).clamp(min=1e-12)[:, None, None]
     # The maximum, because in a sum one unit could hide another.

@@ -1,6 +1,7 @@
 """Checks of what plug-ins return for a first batch: the same again, alone as in a batch, in range, and in agreement.
 
-What would make numbers wrong raises an error that names the plug-in; what makes them impossible to repeat is a caution.
+What would make numbers wrong raises an error that names the plug-in. What makes results impossible to repeat is a
+caution.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dissectreport.worker.first_batch import CLOSE
 from dissectreport.worker.loaded_networks import Models
 
 FEW = 2
-"""Samples that are computed once more, apart from their batch."""
+"""Samples that are computed again, outside of their batch."""
 LARGE = 0.01
 """Share of pixels from which a concept is compared with its probability."""
 MARGIN = 0.05
@@ -30,7 +31,7 @@ ROUNDING = 1e-3
 
 
 def cautions(models: Models, z: Tensor, images: Tensor, labels: Tensor, repeats: bool) -> tuple[str, ...]:
-    """What is doubtful about a batch of latents, (n, 3, h, w) images and (n, slots, h, w) labels, a line each.
+    """Problems with a batch of latents, (n, 3, h, w) images and (n, slots, h, w) labels, one line each.
 
     Where images do not repeat, they cannot be compared with those of another batch.
     """

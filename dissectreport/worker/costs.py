@@ -50,7 +50,7 @@ class NetworksCost:
     behaviour: Behaviour = NOTHING_SEEN
     """What the networks did on the batch."""
     cautions: tuple[str, ...] = ()
-    """What is doubtful about the networks, a line each."""
+    """Problems with the networks, one line each."""
     memory: str = ""
     """That batches are smaller than planned; '' where they are not."""
 

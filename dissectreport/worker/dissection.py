@@ -39,8 +39,8 @@ def make_counts(
         masks = Masks.of(concept_masks.on_grid(labels, plan.grid), concepts)
         coarse_labels = concept_masks.on_grid(labels, plan.chance_grid)
         coarse = masks if plan.chance_grid == plan.grid else Masks.of(coarse_labels, concepts)
-        turned = any(reading.rotation is not None for reading in readings)
-        sparse = Masks.of(at_lattice(coarse_labels, plan), concepts) if turned else coarse
+        has_rotations = any(reading.rotation is not None for reading in readings)
+        sparse = Masks.of(at_lattice(coarse_labels, plan), concepts) if has_rotations else coarse
         # The same for every layer.
         shared = (
             {}

@@ -1,4 +1,4 @@
-"""Passes that insert sets of units at patches of held-out latents, and find what stands there, on a worker."""
+"""Passes that insert sets of units at patches of held-out latents, and find the contexts there, on a worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dissectreport.worker.observing import samples_of
 
 
 def make_contexts(source: Source, key: InterventionKey) -> Callable[[Shard], tuple[PatchContexts, Areas]]:
-    """The pass that finds what stands at every patch, and the area of every concept, without any edit."""
+    """The pass that finds the context of every patch, and the area of every concept, without any edit."""
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> tuple[PatchContexts, Areas]:

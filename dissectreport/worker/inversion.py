@@ -62,7 +62,7 @@ class InvertedPhotos:
 
 
 Progress = Callable[[int, int, int], None]
-"""Is told all steps, those before this stage, and those of this stage that are done."""
+"""Gets the number of all steps, those before this stage, and those of this stage that are done."""
 
 
 def invert(
@@ -86,8 +86,8 @@ def invert(
             return loss(models.images(z, 0)) + penalty
 
     if residuals:
-        told = partial(progress, every, steps.latent)
-        descend(list(residuals.values()), RESIDUAL_RATE, steps.residual, with_residuals, told)
+        report = partial(progress, every, steps.latent)
+        descend(list(residuals.values()), RESIDUAL_RATE, steps.residual, with_residuals, report)
     final = {layer: value.detach() for layer, value in residuals.items()}
     with torch.no_grad(), adding(models.generator.module, final):
         images = models.images(z, 0)

@@ -65,8 +65,8 @@ def _directions(maps: Tensor, plan: Plan, reading: Reading) -> Tensor:
     edge = rule_named(plan.rule).edge
     assert reading.rotation is not None, "units are counted as they are"
     if maps.shape[-2] * maps.shape[-1] < len(plan.lattice) ** 2:
-        turned = hooks.rotate(maps, reading.rotation, reading.scales)
-        return on_lattice(turned, plan.chance_grid, plan.lattice, edge)
+        rotated = hooks.rotate(maps, reading.rotation, reading.scales)
+        return on_lattice(rotated, plan.chance_grid, plan.lattice, edge)
     return hooks.rotate(on_lattice(maps, plan.chance_grid, plan.lattice, edge), reading.rotation, reading.scales)
 
 

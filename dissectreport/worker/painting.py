@@ -1,6 +1,6 @@
 """The pass that makes a network ready to be painted on in a page: exported after a layer, with a gallery of latents.
 
-Every file is compared with torch on the spot, on images of the gallery with and without edits.
+Every file is compared with torch at once, on images of the gallery with and without edits.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class _Painting:
         """The part up to the layer, compared with torch by the images that the tail makes of it."""
         what = f"the part of {self.generator.name} up to {self.request.layer}"
         if hasattr(self.generator, "latents"):
-            raise ExportError(f"{what} takes latents that are drawn by its own rule")
+            raise ExportError(f"{what} takes latents from a distribution of its own")
         _check_size(what, self.generator.module)
         others = [int(name.removeprefix("other")) for name in names]
         head = Head(self.generator, self.request.layer, others)

@@ -209,7 +209,7 @@ class _Mask:
         return spots[0][rows], spots[1][rows]
 
     def _loss(self, spots: Sequence[Spots]) -> Tensor:
-        """Mean probability that remains where the concept was, less the gain where it is inserted."""
+        """Mean probability that remains where the concept was, minus the gain where it is inserted."""
         adding = torch.cat([torch.full((len(kind[0]),), bool(i)) for i, kind in enumerate(spots)])
         samples, patches = (np.concatenate([kind[part] for kind in spots]) for part in (0, 1))
         signed = self._signed(samples, patches, adding)

@@ -1,4 +1,4 @@
-"""One turned bit in any file of a cache or of a site: which of them go unnoticed."""
+"""One flipped bit in any file of a cache or of a site: where it goes unnoticed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dissectreport.cache import records
 from dissectreport.cache.store import Store, is_sealed
 from dissectreport.pipeline import journal
 from dissectreport.report.common.ledger import read_ledger
-from dissectreport.report.site.standing import changed_files
+from dissectreport.report.site.existing_files import changed_files
 
 SMALL = 2000
-"""Bytes up to which a bit of every byte is turned."""
+"""Bytes up to which one bit of every byte is flipped."""
 MOST = 40
-"""Bits that are turned in larger files."""
+"""Bits that are flipped in larger files."""
 
 
 def places(path: Path, small: int = SMALL, most: int = MOST) -> Iterator[tuple[int, int]]:
@@ -26,8 +26,8 @@ def places(path: Path, small: int = SMALL, most: int = MOST) -> Iterator[tuple[i
         yield byte, source.randrange(8)
 
 
-def turned(content: bytes, byte: int, bit: int) -> bytes:
-    """The content with one bit turned."""
+def flipped(content: bytes, byte: int, bit: int) -> bytes:
+    """The content with one bit flipped."""
     return content[:byte] + bytes([content[byte] ^ 1 << bit]) + content[byte + 1 :]
 
 
@@ -37,7 +37,7 @@ def unnoticed_in_cache(cache: Path) -> tuple[list[str], int]:
     for path in sorted(path for path in cache.rglob("*") if path.is_file() and journal.FOLDER not in path.parts):
         whole = path.read_bytes()
         for byte, bit in places(path):
-            path.write_bytes(turned(whole, byte, bit))
+            path.write_bytes(flipped(whole, byte, bit))
             is_sealed.cache_clear()
             tried += 1
             if not _is_noticed(cache, path):
@@ -56,13 +56,13 @@ def _is_noticed(cache: Path, path: Path) -> bool:
 
 
 def unnoticed_in_site(site: Path, names: Iterable[str]) -> list[str]:
-    """Files of a site, of those named, in which a random turned bit goes unnoticed."""
+    """Files of a site, of those named, in which a random flipped bit goes unnoticed."""
     unnoticed = []
     for name in names:
         path = site / name
         whole = path.read_bytes()
         (byte, bit), *_ = places(path, small=0, most=1)
-        path.write_bytes(turned(whole, byte, bit))
+        path.write_bytes(flipped(whole, byte, bit))
         if name not in changed_files(site) and read_ledger(site) is not None:
             unnoticed.append(f"{name} {byte}.{bit}")
         path.write_bytes(whole)

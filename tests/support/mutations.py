@@ -87,7 +87,7 @@ def _text(value: Any) -> bytes:
 
 
 def damaged(content: bytes) -> SearchStrategy[bytes]:
-    """Bytes with one to four changes: turned bits, missing, doubled or foreign pieces."""
+    """Bytes with one to four changes: flipped bits, missing, doubled or foreign pieces."""
 
     @st.composite
     def bent(draw: DrawFn) -> bytes:

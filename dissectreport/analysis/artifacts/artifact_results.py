@@ -1,4 +1,4 @@
-"""The tables of artifact units and repair, from what the passes left behind."""
+"""The tables of artifact units and repair, from the results of the passes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FEW = 1000
 
 @dataclass(frozen=True)
 class Dissected:
-    """What the dissection of the layer says of its units."""
+    """The results of the dissection for the units of the layer."""
 
     concepts: Sequence[int]
     """By unit the number of its concept; 0 without a label."""
@@ -101,7 +101,7 @@ class _MeasuredArtifacts:
         return tuple(int(unit) for unit in self.tested[self.verdict.order])
 
     @property
-    def candidates(self) -> tuple[int, ...]:
+    def repairable(self) -> tuple[int, ...]:
         return self.roles.worst(self.tests)
 
     @property
@@ -146,7 +146,7 @@ def artifacts(record: ArtifactRecord, reader: Reader, dissected: Dissected) -> A
         second_images=0 if measured.second is None else measured.second.images,
         second_detectable=float("nan") if measured.second is None else detectable_again(measured.second),
         order=measured.order,
-        candidates=measured.candidates,
+        repairable=measured.repairable,
         chosen=measured.size_changes.selected_size(),
         shown=shown.ablated,
         reviewed=record.marked,
@@ -227,7 +227,7 @@ def _units(measured: _MeasuredArtifacts) -> pd.DataFrame:
             **_in_second(measured.second, units),
             "artifact": artifact,
             "effect_rank": _ranks(measured.order, units),
-            "repair_rank": _ranks(measured.candidates, units),
+            "repair_rank": _ranks(measured.repairable, units),
             "mean_activation": mean_activation,
             "images_on": _images_on(measured.dissected),
             "frechet": measured.exciting.own,
@@ -304,7 +304,7 @@ def _quality(measured: _MeasuredArtifacts) -> pd.DataFrame:
 
 
 def _quality_rows(name: EditedSet, units: int, quality: ImageQuality, before: ImageQuality | None = None) -> list[Row]:
-    """One row a measure; with the change from `before`, where that is given."""
+    """One row per measure; with the change from `before`, where that is given."""
     rows: list[Row] = []
     changes = quality.change_from(before) if before is not None else {}
     for measure, estimate in quality.estimates().items():
@@ -381,7 +381,7 @@ def _agreement(measured: _MeasuredArtifacts) -> pd.DataFrame:
 
 
 def _images(
-    measured: _MeasuredArtifacts, pictures: Mapping[str, RepairPictures], suspected: Sequence[int]
+    measured: _MeasuredArtifacts, pictures: Mapping[str, RepairPictures], heat_units: Sequence[int]
 ) -> pd.DataFrame:
     parts = []
     for kind, shown in pictures.items():
@@ -390,17 +390,17 @@ def _images(
         rows = measured.reference.scale(shown.features)
         before, after = (measured.realism.scores(rows[:, i]) for i in (0, 1))
         columns = {"sample": shown.samples, "before": before, "after": after}
-        parts.append(pd.DataFrame({"kind": kind, **columns, "on": _on(measured, shown.peaks, suspected)}))
+        parts.append(pd.DataFrame({"kind": kind, **columns, "on": _on(measured, shown.peaks, heat_units)}))
     return pd.concat(parts, ignore_index=True)
 
 
-def _on(measured: _MeasuredArtifacts, peaks: NDArray[Any], suspected: Sequence[int]) -> list[str]:
-    """Of peaks (images, suspected), the units that are on in each image, the strongest for its mean first."""
-    mean_activation = np.maximum(measured.plan.mean_activation[list(suspected)], 1e-12)
+def _on(measured: _MeasuredArtifacts, peaks: NDArray[Any], heat_units: Sequence[int]) -> list[str]:
+    """Of peaks (images, heat_units), the units that are on in each image, the strongest for its mean first."""
+    mean_activation = np.maximum(measured.plan.mean_activation[list(heat_units)], 1e-12)
     units_on = []
     for peak in peaks:
         order = np.argsort(-peak / mean_activation, kind="stable")
-        on = (suspected[i] for i in order if peak[i] > measured.dissected.thresholds[suspected[i]])
+        on = (heat_units[i] for i in order if peak[i] > measured.dissected.thresholds[heat_units[i]])
         units_on.append(" ".join(map(str, on)))
     return units_on
 

@@ -1,4 +1,4 @@
-"""The smallest effect with which a candidate would probably have been called an artifact unit.
+"""The smallest effect with which a candidate would have become an artifact unit in at least 80% of cases.
 
 A candidate must be among the best on the first test images, and then significant on further ones. Each step is passed
 with a probability of 90% from some effect on, so both are passed with at least 80%.
@@ -10,7 +10,7 @@ import numpy as np
 
 from dissectreport.analysis.artifacts.selection import SIGNIFICANT, WORTH, SecondEffects, SingleEffects, SingleUnits
 from dissectreport.analysis.common.student import quantile
-from dissectreport.analysis.results.artifacts import SUSPECTED
+from dissectreport.analysis.results.artifacts import CANDIDATES
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
 
@@ -24,8 +24,8 @@ def detectable_effect(tests: SingleEffects, tested: SingleUnits, finalists: int,
     `finalists` candidates were tested further; `distance` is the KID without any edit. NaN where no candidate affects
     any image or none was tested further.
     """
-    suspected = tested.indices(*SUSPECTED)
-    family = suspected[tests.moves[suspected]]
+    candidates = tested.indices(*CANDIDATES)
+    family = candidates[tests.moves[candidates]]
     further = family[tests.further[family]]
     if not len(further):
         return float("nan")

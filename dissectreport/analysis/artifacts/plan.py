@@ -10,13 +10,13 @@ from dissectreport.analysis.artifacts.selection import FALL
 from dissectreport.records.artifacts import ArtifactPlan, Units
 from dissectreport.run.budgets import ArtifactBudget
 from dissectreport.stats.base import Floats
-from dissectreport.stats.effects import Nearing
+from dissectreport.stats.effects import RealismGain
 
 ROUNDING = 1e-6
 """Share of the largest estimate up to which another may be rounding alone."""
 
 
-def artifact_plan(first: Nearing, budget: ArtifactBudget, marked: Units = ()) -> ArtifactPlan:
+def artifact_plan(first: RealismGain, budget: ArtifactBudget, marked: Units = ()) -> ArtifactPlan:
     """The units that gradient × activation suggests, control units, and the marked ones."""
     estimate, mean_activation = FALL * first.effect / first.images, first.mean_activation / first.images
     order = np.argsort(-estimate, kind="stable").tolist()

@@ -81,14 +81,14 @@ class ImageQuality:
         return {name: _estimate(self.measures[name], *end) for name, end in ends.items()}
 
     def change_from(self, before: ImageQuality) -> dict[str, IntervalEstimate]:
-        """What became of every figure, paired: image i of both sets comes from the same latent."""
+        """The change of every figure, paired: image i of both sets comes from the same latent."""
         assert (self.images, self.dimension) == (before.images, before.dimension), "the same latents, before and after"
         changes = {name: after.minus(before.measures[name]) for name, after in self.measures.items()}
         return {name: _estimate(change, *change.interval()) for name, change in changes.items()}
 
     @property
     def note(self) -> str:
-        """What the page must say about these figures; '' for nothing."""
+        """A sentence that the page must show with these figures; '' for none."""
         return too_few_for_covariance(self.images, self.dimension)
 
 

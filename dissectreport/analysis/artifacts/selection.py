@@ -1,4 +1,4 @@
-"""From features to artifact units: what single units do, which size a repair has, and the rules.
+"""From features to artifact units: the effects of single units, the size of the repair, and the rules.
 
 The realism score is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall of
 the kernel distance to first order: the estimate by which units are ranked. The effect of ablating a unit is the
@@ -26,7 +26,7 @@ from dissectreport.analysis.artifacts.quality import (
 )
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
-from dissectreport.analysis.results.artifacts import SUSPECTED, Role
+from dissectreport.analysis.results.artifacts import CANDIDATES, Role
 from dissectreport.records.artifacts import ArtifactPlan, Units
 from dissectreport.run.shards import GROUPS
 from dissectreport.stats.base import Floats, Ints
@@ -36,7 +36,7 @@ FALL = 2.0
 """Decrease of the kernel distance for an increase of the realism score by one."""
 SIGNIFICANT = 0.05
 WORTH = 0.01
-"""Share of the kernel distance below which an effect makes no artifact unit."""
+"""Smallest effect of an artifact unit, as a share of the kernel distance."""
 BINS = 10
 SUBSETS = 8
 """Random subsets that the images which excite a unit are compared with."""
@@ -77,7 +77,7 @@ class _Toward:
 
     @classmethod
     def of(cls, rows: Floats, real: Floats) -> _Toward:
-        """Of scaled features (n, d) and (N, d): mean kernel among different images, less twice that to real ones."""
+        """Of scaled features (n, d) and (N, d): mean kernel among different images, minus twice that to real ones."""
         generated, others = ImageSet(rows), ImageSet(real)
         kept = np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
         count, real_count = kept @ generated.members.sum(0), kept @ others.members.sum(0)
@@ -112,7 +112,7 @@ class Effects:
         return cls(fall, np.stack([before.images - one.images for one in after], axis=1))
 
     def difference(self, control: Sequence[int]) -> Jackknife:
-        """What each does beyond the mean of the `control` ones, given by their indices; NaN without any."""
+        """The effect of each minus the mean effect of the `control` ones, given by their indices; NaN without any."""
         chosen = list(control)
         if not chosen:
             nothing = np.full_like(self.fall.without, np.nan)
@@ -152,7 +152,7 @@ class SingleUnits:
         return np.flatnonzero(np.isin(np.array(self.roles, str), roles))
 
     def worst(self, effects: SingleEffects) -> tuple[int, ...]:
-        """The units that a repair may ablate, worst first: suspected ones whose ablation alone improves images.
+        """The units that a repair may ablate, worst first: candidates whose ablation alone improves images.
 
         Units tested on further images come first; the effects of the others are estimated from fewer images.
         """
@@ -160,7 +160,7 @@ class SingleUnits:
         return tuple(int(self.units[index]) for index in falling)
 
     def _falling(self, fall: Floats) -> list[int]:
-        beneficial = [index for index in self.indices(*SUSPECTED).tolist() if fall[index] > 0]
+        beneficial = [index for index in self.indices(*CANDIDATES).tolist() if fall[index] > 0]
         return sorted(beneficial, key=lambda index: -fall[index])
 
     def finalists(self, effects: Effects, count: int, marked: Units = ()) -> Ints:
@@ -190,7 +190,7 @@ class SingleEffects:
     p: Floats
     """(tested,) one-sided, of the fall being above 0."""
     difference: Floats
-    """(tested,) the fall less the mean of the control units; NaN without any."""
+    """(tested,) the fall minus the mean of the control units; NaN without any."""
     difference_low: Floats
     difference_high: Floats
     moves: NDArray[np.bool_]
@@ -227,7 +227,7 @@ class SingleEffects:
 class SecondEffects:
     """What ablating artifact units does to the kernel distance in the features of a second network.
 
-    Units were selected in other features; these latents and these real images selected nothing.
+    Units were selected in other features, and these latents and real images were not used for any choice.
     """
 
     FILE: ClassVar[str] = "second"
@@ -245,7 +245,7 @@ class SecondEffects:
     p: Floats
     """(listed,) one-sided, of the fall being above 0."""
     difference: Floats
-    """(listed,) the fall less the mean of the control units; NaN without any."""
+    """(listed,) the fall minus the mean of the control units; NaN without any."""
     difference_low: Floats
     difference_high: Floats
 
@@ -302,10 +302,10 @@ class ArtifactVerdict:
     """Which of the tested units are artifact units."""
 
     q: Floats
-    """(tested,) NaN for those that were not suspected."""
+    """(tested,) NaN for units that are not candidates."""
     artifact: NDArray[np.bool_]
     order: Ints
-    """Indices of the tested units: suspected ones that were tested further, then others, both by falling effect."""
+    """Indices of the tested units: candidates that were tested further, then others, both by falling effect."""
 
     def listed(self, tested: SingleUnits) -> tuple[int, ...]:
         """The artifact units, worst first."""
@@ -313,21 +313,21 @@ class ArtifactVerdict:
 
 
 def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> ArtifactVerdict:
-    """The rule of `artifacts.RULE` among the suspected units; `distance` is the kernel distance without any edit, of
+    """The rule of `artifacts.RULE` among the candidates; `distance` is the kernel distance without any edit, of
     latents that do not score."""
     q = np.full(len(tests.p), np.nan)
-    suspected = tested.indices(*SUSPECTED)
-    q[suspected] = 1.0
+    candidates = tested.indices(*CANDIDATES)
+    q[candidates] = 1.0
     # A unit on which no image depends cannot be an artifact unit, so it is not counted as a test.
-    family = suspected[tests.moves[suspected]]
-    # Only those tested further can be called: others must not lower the bar for them.
+    family = candidates[tests.moves[candidates]]
+    # Only units that were tested further can become artifact units. The others count with p = 1: they must not lower q.
     q[family] = benjamini_hochberg(np.where(tests.further[family], tests.p[family], 1.0))
-    # Where a layer has too few units for control ones, there is nothing to be beyond.
+    # A layer with too few units has no control units to compare with.
     difference = (tests.difference_low > 0) | np.isnan(tests.difference)
     artifact = (q < SIGNIFICANT) & (tests.value >= WORTH * distance) & difference
-    # Only the further latents count. Without any distance there is nothing to reduce by one per cent.
+    # Only the further latents count. If the distance is 0, no effect can be one per cent of it.
     artifact &= tests.further & (distance > 0)
-    further = suspected[tests.further[suspected]]
+    further = candidates[tests.further[candidates]]
     rest = np.setdiff1d(np.arange(len(q)), further)
     order = np.concatenate([part[np.argsort(-tests.value[part], kind="stable")] for part in (further, rest)])
     return ArtifactVerdict(q, artifact, order)

@@ -1,1 +1,1 @@
-"""What the units of a classifier do for its classes: accuracy under ablation, and what attacks change."""
+"""Which units of a classifier matter to its classes: accuracy under ablation, and changes by attacks."""

@@ -1,4 +1,4 @@
-"""Which units attacks move: those that matter to the target, to the source, or all others (Bau et al. 2020, PNAS)."""
+"""Which units attacks change: those that matter to the target, to the source, or all others (Bau et al. 2020, PNAS)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGET, SOURCE, OTHERS = "target", "source", "others"
 
 
 def attack_table(attacks: Attacks, plan: ClassPlan, leading: int) -> pd.DataFrame:
-    """One row a mode of attack and group of units; see `analysis.results.classes.COLUMNS`."""
+    """One row per mode of attack and group of units; see `analysis.results.classes.COLUMNS`."""
     return pd.DataFrame(
         [row for number, mode in enumerate(Attack) for row in _rows(attacks, plan, leading, number, mode)]
     )

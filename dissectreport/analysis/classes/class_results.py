@@ -28,7 +28,7 @@ NO_FIGURE = Figure(np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured of a classifier."""
+    """The measurements of a classifier, read."""
 
     record: ClassRecord
     scores: ClassScores
@@ -125,7 +125,7 @@ def _class_row(measured: _Measured, number: int) -> dict[str, Any]:
 
 
 def _estimate_correlation(plan: ClassPlan, number: int) -> float:
-    """Rank correlation of estimated and measured losses of certainty, over the units that no estimate chose."""
+    """Rank correlation of estimated and measured losses of certainty, over units that no estimate has chosen."""
     pair = (plan.estimate[number][plan.checked], plan.certainty[number][plan.checked])
     if np.isnan(pair).any() or min(len(np.unique(values)) for values in pair) < 2:
         return np.nan

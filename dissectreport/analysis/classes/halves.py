@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 
 def truth_of(scores: ClassScores) -> Ints:
-    """(n,) the class of each image: its label, or what the network predicts where there is none."""
+    """(n,) the class of each image: its label, or the network's prediction if there is no label."""
     return known_truth(scores.truth, scores.logits)
 
 

@@ -25,7 +25,7 @@ class Jackknife:
 
     @property
     def freedom(self) -> int:
-        """Degrees of freedom: groups less one."""
+        """Degrees of freedom: groups minus one."""
         return len(self.sizes) - 1
 
     def at(self, rows: Ints, columns: Ints) -> Jackknife:

@@ -1,4 +1,4 @@
-"""What is kept of a model so that others can be compared with it: figures with intervals, no picture.
+"""The profile of a model, with which others are compared: figures with intervals, without pictures.
 
 profile_of(dissection)     # everything that a comparison prints; small enough to be published with every model
 """
@@ -71,7 +71,7 @@ class Best:
     corrected_iou: Estimate
     lift: float
     samples: tuple[int, ...]
-    """Numbers of the images where it fires most."""
+    """Numbers of the images with its highest activations."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class LayerProfile:
     concepts: Mapping[Concept, ConceptUnits]
     """Concepts that are not listed have none."""
     spread: tuple[tuple[float, float, bool], ...]
-    """IoU, null and whether it is interpretable, of every unit with an overall label."""
+    """IoU, chance level and whether it is interpretable, of every unit with an overall label."""
     best: Mapping[Concept, Best]
     labels: tuple[Concept | None, ...]
     """The overall label of every unit that is interpretable, None of the others."""
@@ -109,7 +109,7 @@ class Effect:
     units: int
     removed: Estimate
     random: Estimate
-    """Random units of equal mean activation; from the least to the most of the sets."""
+    """Random units of similar mean activation: mean, smallest and largest of the sets."""
     difference: Estimate
     """Removed minus random."""
 

@@ -48,7 +48,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the second measurement found of a claim."""
+    """The result of the second measurement for a claim."""
 
     value: Estimate
     replicated: bool | None
@@ -127,7 +127,7 @@ def _change(artifacts: Artifacts, edited: EditedSet, units: int) -> Estimate:
 def replicated(
     claims: tuple[Claim, ...], first: Dissection, again: Dissection, removed: Mapping[Claim, Estimate]
 ) -> tuple[Outcome, ...]:
-    """What a second run, and the share that each causal set `removed` there, say of each claim."""
+    """Whether a second run, and the share that each causal set `removed` there, replicate each claim."""
     counts_as = dict(first.concepts[["concept", "counts_as"]].itertuples(index=False, name=None))
     return tuple(_outcome(claim, counts_as, again, removed) for claim in claims)
 
@@ -171,7 +171,7 @@ def _same(one: str, other: str, counts_as: Mapping[str, str]) -> bool:
 
 
 def stored(claims: tuple[Claim, ...], outcomes: tuple[Outcome, ...], again: Dissection) -> ReplicatedClaims:
-    """The claims and what became of them, to be kept."""
+    """The claims and their outcomes, as they are stored."""
     known = {None: -1, False: 0, True: 1}
     return ReplicatedClaims(
         words=np.array([claim.words for claim in claims], str).reshape(-1, len(WORDS)),

@@ -1,4 +1,4 @@
-"""What the images show: areas with intervals, and how far position alone goes."""
+"""What the images show: areas of concepts with intervals, and the position-only baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def concept_table(
     trained: Mapping[Concept, float],
     twins: Mapping[int, int],
 ) -> pd.DataFrame:
-    """One row a concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
+    """One row per concept that occurs, indexed by concept number; see `dissection.Dissection.concepts`.
 
     `held_out` are the samples that the rule chooses and scores on: the `halves`, or all of them twice. `trained` is the
     segmenter's held-out IoU by concept; its category is '' where it holds for any. `twins` gives the concept that a

@@ -1,4 +1,4 @@
-"""The chance-corrected IoU with its interval and its test, on a scale on which its errors are even.
+"""The chance-corrected IoU with its interval and its test, on a scale on which its error is about constant.
 
 With the chance level held at c, a chance-corrected IoU x lies between -c / (1 - c), no overlap at all, and 1. Then
 x (1 - c) + c is a share, the IoU itself, and its logit is what intervals and tests are made of. On the plain scale

@@ -95,7 +95,7 @@ def scored(
     units, thresholds = counted.shape[0], len(counted.thresholds.chance_columns)
     parts, among = blocks(units, len(counted.totals.concepts), thresholds), None
     if len(parts) > 1:
-        among = mattering(chances(ONE_UNIT), vocabulary, wanted)
+        among = needed_concepts(chances(ONE_UNIT), vocabulary, wanted)
         parts = blocks(units, len(among), thresholds)
     return Scores.together(
         [
@@ -105,7 +105,7 @@ def scored(
     )
 
 
-def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: Vocabulary, wanted: Sequence[int]) -> Ints:
+def needed_concepts(shards: Iterable[tuple[int, Chance]], vocabulary: Vocabulary, wanted: Sequence[int]) -> Ints:
     """Numbers of the concepts that tables can show: tested or wanted ones, and the first of every category.
 
     All that occur where too few are tested to fill the tables.
@@ -121,7 +121,7 @@ def mattering(shards: Iterable[tuple[int, Chance]], vocabulary: Vocabulary, want
 
 
 @dataclass(frozen=True)
-class Words:
+class ConceptNames:
     """Names for the columns of scores."""
 
     vocabulary: Vocabulary

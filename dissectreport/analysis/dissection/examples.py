@@ -1,4 +1,4 @@
-"""Which images show what a unit does."""
+"""Which images are shown as examples of a unit."""
 
 from __future__ import annotations
 

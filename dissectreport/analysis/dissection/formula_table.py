@@ -1,6 +1,6 @@
 """Every unit's formula of concepts: chosen on the selection half, scored on the held-out half, and tested.
 
-The control is the same search on the masks of the next image, where a unit knows nothing of what it is compared with.
+The control is the same search on the masks of the next image, which are unrelated to the activations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS, LEAST_CORRECTED
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.dissection.corrected_iou import CorrectedIoU
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels
-from dissectreport.analysis.dissection.counted import ONE_UNIT, Words
+from dissectreport.analysis.dissection.counted import ONE_UNIT, ConceptNames
 from dissectreport.analysis.dissection.formulas import Bools, Choice, Formula, LabelSetTable, corrected, search
 from dissectreport.analysis.results.formulas import COLUMNS, FormulaCounts
 from dissectreport.records.reader import Portion
@@ -42,7 +42,7 @@ class FormulaTable:
 
 
 def formula_table(
-    shards: SetShards, scores: Scores, verdict: UnitLabels, words: Words, thresholds: Thresholds
+    shards: SetShards, scores: Scores, verdict: UnitLabels, names: ConceptNames, thresholds: Thresholds
 ) -> FormulaTable | None:
     """The formulas of all units of a layer; None where label sets were not counted, or nothing could be tested."""
     if not (verdict.column >= 0).any() or next(iter(shards(ONE_UNIT)), None) is None:
@@ -62,8 +62,7 @@ def formula_table(
     counts = FormulaCounts(
         int(better.sum()), int(better_by_chance.sum()), found.interpretable(), by_chance.interpretable()
     )
-    names = words.concept(atoms)
-    return FormulaTable(_columns(measured, found, gain, names, thresholds), counts)
+    return FormulaTable(_columns(measured, found, gain, names.concept(atoms), thresholds), counts)
 
 
 def atoms_of(scores: Scores) -> Ints:

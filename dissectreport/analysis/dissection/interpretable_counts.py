@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
-from dissectreport.analysis.dissection.counted import Counted, Words, scored
+from dissectreport.analysis.dissection.counted import ConceptNames, Counted, scored
 from dissectreport.analysis.dissection.match_curves import interval, match_curve, resampled_variance
 from dissectreport.analysis.results.dissection import Control, no_counts, no_match_curves
 from dissectreport.stats.base import Floats, Ints
@@ -33,14 +33,14 @@ def scores_of_directions(counted: Counted, vocabulary: Vocabulary) -> tuple[Scor
 
 
 def controls(
-    counted: Counted, scores: Scores, rotations: Sequence[Scores], words: Words, verdict: UnitLabels
+    counted: Counted, scores: Scores, rotations: Sequence[Scores], names: ConceptNames, verdict: UnitLabels
 ) -> list[dict[str, Any]]:
     """Interpretable units and their concepts, measured and under each control, by category."""
-    rows = tally(Control.MEASURED, partial(judge, scores), words, testable(scores))
+    rows = tally(Control.MEASURED, partial(judge, scores), names, testable(scores))
     rows[0] |= mean_match(scores, verdict)
     rows += across_rotations(
         [
-            tally(Control.RANDOM_DIRECTIONS, partial(judge, one), replace(words, concepts=one.concepts), testable(one))
+            tally(Control.RANDOM_DIRECTIONS, partial(judge, one), replace(names, concepts=one.concepts), testable(one))
             for one in rotations
         ]
     )
@@ -50,13 +50,13 @@ def controls(
     )
     for name, chances, shifted in others:
         if next(iter(chances()), None) is not None:
-            rivals = scored(counted, words.vocabulary, chances, shifted)
-            rows += tally(name, partial(judge, rivals), replace(words, concepts=rivals.concepts), testable(rivals))
+            rivals = scored(counted, names.vocabulary, chances, shifted)
+            rows += tally(name, partial(judge, rivals), replace(names, concepts=rivals.concepts), testable(rivals))
     return rows
 
 
 def across_rotations(rotations: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """One row a category from the rows of every random basis: means, with the interval of one more random basis."""
+    """One row per category from the rows of every random basis: means, with the interval of one more random basis."""
     by_category: dict[str, list[dict[str, Any]]] = {}
     for row in (row for rows in rotations for row in rows):
         by_category.setdefault(row["category"], []).append(row)
@@ -106,7 +106,7 @@ def predicted(values: Sequence[int], replicates: Floats, groups: int) -> tuple[i
 
 
 def _mean_of_each(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Directions of each concept, mean over the random bases; from the least to the most of their intervals."""
+    """Directions of each concept: the mean over the random bases, and the widest ends of their intervals."""
     every = pd.concat(tables, ignore_index=True)
     groups = every.groupby(["control", "category", "concept"], sort=False)
     low = groups["units_low"].min().where(groups.size() == len(tables), 0)
@@ -185,16 +185,16 @@ def testable(scores: Scores) -> NDArray[np.bool_]:
 def tally(
     control: Control,
     label_units: Callable[[NDArray[np.bool_] | None], UnitLabels],
-    words: Words,
+    names: ConceptNames,
     testable: NDArray[np.bool_] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of counts with bootstrap intervals: by overall label (''), and by the label within each category.
 
-    Where none of the concepts is `testable` there is nothing to count, which is not the same as none: NaN.
+    If none of the concepts is `testable`, counts are unknown (NaN), not 0.
     """
     rows: list[dict[str, Any]] = []
-    for category in ["", *words.categories]:
-        among = words.within(category) if category else None
+    for category in ["", *names.categories]:
+        among = names.within(category) if category else None
         verdict = label_units(among)
         if testable is not None and not (testable if among is None else testable & among).any():
             figures = (f"{what}{end}" for what in ("units", "concepts") for end in ("", "_low", "_high"))
@@ -202,9 +202,9 @@ def tally(
             none = {"layer_units": len(verdict.column), "resampled": None, "each": None}
             rows.append({"control": str(control), "category": category} | none | blank)
             continue
-        counts = _units_and_concepts(verdict.column, verdict.interpretable, words, among)
+        counts = _units_and_concepts(verdict.column, verdict.interpretable, names, among)
         replicates = zip(verdict.labels, verdict.passed, strict=True)
-        spread = np.array([_units_and_concepts(label, passed, words, among) for label, passed in replicates])
+        spread = np.array([_units_and_concepts(label, passed, names, among) for label, passed in replicates])
         low, high = count_interval(np.array(counts), spread, verdict.groups)
         rows.append(
             {
@@ -216,19 +216,19 @@ def tally(
                 "layer_units": len(verdict.column),
                 "concepts": counts[1],
                 "concepts_low": low[1],
-                "concepts_high": min(high[1], len(words.concepts) if among is None else int(among.sum())),
+                "concepts_high": min(high[1], len(names.concepts) if among is None else int(among.sum())),
                 "resampled": spread[:, 0],
                 "resampled_concepts": spread[:, 1],
                 "verdict": verdict,
-                "each": None if among is None else _each_concept(control, category, words, verdict),
+                "each": None if among is None else _each_concept(control, category, names, verdict),
             }
         )
     return rows
 
 
-def _each_concept(control: Control, category: str, words: Words, verdict: UnitLabels) -> pd.DataFrame:
+def _each_concept(control: Control, category: str, names: ConceptNames, verdict: UnitLabels) -> pd.DataFrame:
     """Interpretable units of each concept of a category, with bootstrap intervals; only concepts that have any."""
-    concepts = len(words.concepts)
+    concepts = len(names.concepts)
 
     def units(label: Ints, passed: NDArray[np.bool_]) -> Ints:
         return np.bincount(label[passed & (label >= 0)], minlength=concepts)
@@ -241,7 +241,7 @@ def _each_concept(control: Control, category: str, words: Words, verdict: UnitLa
         {
             "control": str(control),
             "category": category,
-            "concept": words.concept(at),
+            "concept": names.concept(at),
             "units": counted[at],
             "units_low": low[at],
             "units_high": np.minimum(high[at], len(verdict.column)),
@@ -250,11 +250,11 @@ def _each_concept(control: Control, category: str, words: Words, verdict: UnitLa
 
 
 def _units_and_concepts(
-    label: Ints, passed: NDArray[np.bool_], words: Words, among: NDArray[np.bool_] | None
+    label: Ints, passed: NDArray[np.bool_], names: ConceptNames, among: NDArray[np.bool_] | None
 ) -> tuple[int, int]:
     kept = label[passed & (label >= 0)]
     kept = kept if among is None else kept[among[kept]]
-    return len(kept), words.different(np.unique(kept))
+    return len(kept), names.different(np.unique(kept))
 
 
 def count_interval(value: Ints, replicates: Ints, groups: int) -> tuple[Ints, Ints]:

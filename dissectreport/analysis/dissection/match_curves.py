@@ -1,4 +1,4 @@
-"""How many units match their label at least so well, for every cut-off: the whole curve instead of one point of it."""
+"""How many units match their label at least as well as a cut-off, for every cut-off."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CUT_OFFS = np.round(np.arange(0, 1, 0.02), 2)
 
 
 def match_curve(control: Control, category: str, verdicts: Sequence[UnitLabels]) -> pd.DataFrame:
-    """One row a cut-off: units whose chance-corrected IoU with their label is at least that, with a 95% interval.
+    """One row per cut-off: units whose chance-corrected IoU with their label is at least that, with a 95% interval.
 
-    Of several random bases, each with its verdict, the mean, with the interval of one more basis.
+    For several random bases, each with its verdict, it is their mean, with the prediction interval of one more basis.
     """
     counts = np.stack([at_least(verdict.corrected_iou) for verdict in verdicts]).astype(np.float64)
     replicates = np.mean([at_least(verdict.matched) for verdict in verdicts], axis=0)

@@ -26,7 +26,7 @@ from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.common.student import joint_reach, upper_tail
 from dissectreport.analysis.dissection.corrected_rule import Scores
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.results.dissection import OWN_UNIT_COLUMNS, BestUnits
 from dissectreport.stats.base import Floats
 
@@ -34,26 +34,26 @@ PEAKS = 10
 """The largest scores from which the tail of those of random directions is estimated."""
 
 
-def own_units(scores: Scores, rotations: Sequence[Scores], words: Words) -> pd.DataFrame:
-    """One row a concept that is tested among the units and in every random basis, the clearest first.
+def own_units(scores: Scores, rotations: Sequence[Scores], names: ConceptNames) -> pd.DataFrame:
+    """One row per concept that is tested among the units and in every random basis, the clearest first.
 
     `rotations` are the scores of random directions, one for each basis. Of twins only the most common concept is
     tested.
     """
-    numbers = [int(number) for number in scores.concepts[scores.tested] if int(number) not in words.twins]
-    rows = [_row(_Concept.of(number, scores, rotations), words) for number in numbers if _tested(number, rotations)]
+    numbers = [int(number) for number in scores.concepts[scores.tested] if int(number) not in names.twins]
+    rows = [_row(_Concept.of(number, scores, rotations), names) for number in numbers if _tested(number, rotations)]
     table = pd.DataFrame(rows, columns=[name for name in OWN_UNIT_COLUMNS if name not in ("q", "own_unit")])
     q = benjamini_hochberg(table["p"].to_numpy(np.float64))
     own = (q < Q) & (table["corrected_iou"].to_numpy(np.float64) > LEAST_CORRECTED_IOU)
     return table.assign(q=q, own_unit=own).sort_values(["p", "difference"], ascending=[True, False], ignore_index=True)
 
 
-def best_units(scores: Scores, rotations: Sequence[Scores], words: Words) -> BestUnits | None:
+def best_units(scores: Scores, rotations: Sequence[Scores], names: ConceptNames) -> BestUnits | None:
     """The best units of all tested concepts together; None with fewer than two random bases, or without concepts.
 
     Of twins only the most common concept counts.
     """
-    numbers = [int(number) for number in scores.concepts[scores.tested] if int(number) not in words.twins]
+    numbers = [int(number) for number in scores.concepts[scores.tested] if int(number) not in names.twins]
     numbers = [number for number in numbers if _tested(number, rotations)]
     if len(rotations) < 2 or not numbers:
         return None
@@ -86,7 +86,7 @@ def p_of_best(best: float, directions: Floats, units: int) -> float:
     if not peaks or best <= ranked[peaks]:
         return 1.0
     height = float((ranked[:peaks] - ranked[peaks]).mean())
-    # Directions that all score the same are exceeded by chance no more often than one in all of them.
+    # If all directions have the same score, the probability is at most one in the number of directions.
     beyond = (1 + (best - ranked[peaks]) / (peaks * height)) ** -peaks if height else 1 / peaks
     return float(1 - (1 - peaks / len(ranked) * beyond) ** units)
 
@@ -132,8 +132,8 @@ class _Concept:
         return value, value - reach, value + reach
 
 
-def _row(concept: _Concept, words: Words) -> tuple[object, ...]:
-    named = words.vocabulary[concept.number]
+def _row(concept: _Concept, names: ConceptNames) -> tuple[object, ...]:
+    named = names.vocabulary[concept.number]
     best, directions = float(concept.best.value), [float(one.value) for one in concept.directions]
     return (
         named.name,

@@ -1,4 +1,4 @@
-"""What each IoU is made of: areas, position, which images the unit is on in, and where it is on within them.
+"""The parts of each IoU: areas, position, the images in which the unit is on, and where it is on within them.
 
 See `stats.neighbours` for the overlaps that are expected. All figures come from the held-out half, at the thresholds
 that the selection half chose.
@@ -22,14 +22,14 @@ from dissectreport.run.shards import HELD_OUT
 from dissectreport.stats.base import Floats, Ints, spread
 from dissectreport.stats.chance import Chance
 from dissectreport.stats.iou import intersection_over_union
-from dissectreport.stats.neighbours import Neighbours, Steps
+from dissectreport.stats.neighbours import ExpectedOverlaps, Neighbours
 
 NAMES = ("observed", "pairs", "position", "overlap", "gap", "crossed", "on", "present")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """IoUs (units, c) with the overlaps that are expected of ever more knowledge of an image, and the measured one."""
+    """IoUs (units, c) of the expected overlaps, each with more information about the image, and of the measured one."""
 
     areas: Jackknife
     position: Jackknife
@@ -60,14 +60,14 @@ class Parts:
 
 
 def no_figures(count: int) -> dict[str, NDArray[Any]]:
-    """The figures where nothing was counted that they could come from."""
+    """The figures of a layer whose neighbours were not counted: empty."""
     names = ["iou_areas", "iou_image_level"]
     names += [f"{part}_images{end}" for part in ("between", "within") for end in ("", "_low", "_high")]
     return {**{name: np.full(count, np.nan) for name in names}, "kind": np.full(count, "", object)}
 
 
 def kinds(position: Jackknife, between: Jackknife, within: Jackknife) -> NDArray[np.object_]:
-    """The kind that follows from the larger of the significant parts between and within images, else from position."""
+    """The kind of the larger significant part, between or within images; otherwise position, if that is significant."""
     of_image, of_object = (np.where(part.interval()[0] > 0, part.value, 0) for part in (between, within))
     kind = np.where(position.interval()[0] > 0, str(Kind.PLACE), "").astype(object)
     kind[of_image > of_object] = str(Kind.SCENE)
@@ -138,7 +138,7 @@ def _sums(chance: Chance, neighbours: Neighbours, concepts: Ints, threshold: Int
 
 def _ious(sums: dict[str, Floats], pixels: int) -> tuple[Floats, Floats, Floats, Floats]:
     """IoU of areas alone, at the chance level, at the image level, and as measured."""
-    steps = Steps.of(sums["pairs"], sums["position"], sums["overlap"], sums["gap"], sums["crossed"], pixels)
+    steps = ExpectedOverlaps.of(sums["pairs"], sums["position"], sums["overlap"], sums["gap"], sums["crossed"], pixels)
     overlaps = (steps.areas, steps.position, steps.image_level, sums["observed"])
     areas, position, image_level, measured = (
         intersection_over_union(overlap, sums["on"], sums["present"]) for overlap in overlaps

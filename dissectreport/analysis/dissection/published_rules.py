@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import LEAST_CORRECTED_IOU, Q
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.dissection.corrected_rule import REPLICATES, Groups, Scores, UnitLabels
-from dissectreport.analysis.dissection.counted import Chances, Counted, Words
+from dissectreport.analysis.dissection.counted import Chances, ConceptNames, Counted
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.iclr2019_search import information_ratio, quadrants
 from dissectreport.analysis.dissection.interpretable_counts import across_rotations, counts_of, mean_match, tally
@@ -144,23 +144,23 @@ def examine(
     category = numbered(vocabulary.category_of_each)
     score_of = partial(score, rule=rule, category=category)
     result = score_of(evidence)
-    scores, words = result.scores, Words(vocabulary, result.scores.concepts)
+    scores, names = result.scores, ConceptNames(vocabulary, result.scores.concepts)
     verdict = result.judge()
     kind, samples = examples(counted.peaks)
-    rows = tally(Control.MEASURED, result.judge, words)
+    rows = tally(Control.MEASURED, result.judge, names)
     rows[0] |= mean_match(scores, verdict)
-    turned = [score_of(one) for one in rotations]
-    rows += across_rotations([_tally(Control.RANDOM_DIRECTIONS, one, words) for one in turned])
+    of_directions = [score_of(one) for one in rotations]
+    rows += across_rotations([_tally(Control.RANDOM_DIRECTIONS, one, names) for one in of_directions])
     for name, control in controls.items():
-        rows += _tally(name, score_of(control), words)
+        rows += _tally(name, score_of(control), names)
     return Units(
         counted=counted,
-        table=unit_table(counted, scores, verdict, words, position_only),
-        labels=category_labels(scores, verdict, words, counted.thresholds, lambda _scores, among: result.judge(among)),
-        pairs=pair_table(scores, words, counted.thresholds),
+        table=unit_table(counted, scores, verdict, names, position_only),
+        labels=category_labels(scores, verdict, names, counted.thresholds, lambda _scores, among: result.judge(among)),
+        pairs=pair_table(scores, names, counted.thresholds),
         counts=counts_of(rows),
-        own_units=own_units(scores, [one.scores for one in turned], words),
-        best_units=best_units(scores, [one.scores for one in turned], words),
+        own_units=own_units(scores, [one.scores for one in of_directions], names),
+        best_units=best_units(scores, [one.scores for one in of_directions], names),
         curves=leading_curves(scores, verdict, counted.thresholds),
         correlated=most_correlated(counted.cross),
         kind=kind,
@@ -168,8 +168,8 @@ def examine(
     )
 
 
-def _tally(control: Control, rival: RuleScores, words: Words) -> list[dict[str, Any]]:
-    return tally(control, rival.judge, replace(words, concepts=rival.scores.concepts))
+def _tally(control: Control, rival: RuleScores, names: ConceptNames) -> list[dict[str, Any]]:
+    return tally(control, rival.judge, replace(names, concepts=rival.scores.concepts))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What this very run would have found: units of known truth, planted among its images.
+"""What this run would have found: planted units, whose labels are known, are treated like its own units.
 
 The run's images are taken as the population: a planted unit's truth follows from its share and from the masks of all
 images. Its interval, label and q come from the same halves and groups as those of units. What is smallest that is found
@@ -17,7 +17,7 @@ from dissectreport.analysis.common.cutoffs import FEWEST_IMAGES, LEAST_CORRECTED
 from dissectreport.analysis.common.jackknife import logit
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, blocks, judge, score
-from dissectreport.analysis.dissection.counted import Words
+from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.results.spike_in import SpikeIn
 from dissectreport.stats.base import Floats, Ints, merge_all
 from dissectreport.stats.iou import against_chance
@@ -36,10 +36,11 @@ def spike_in(
     twins: Mapping[int, int],
     interpretable: float,
 ) -> SpikeIn | None:
-    """What was found of the planted units of a run; None where no concept can be tested.
+    """Which planted units of a run were found; None if no concept can be tested.
 
     `shards` are (group, counts); `pixels` is the number of pixels of the grid, `twins` gives the concept that a concept
-    counts as, and `interpretable` the share of the run's units that are: with it rises the p-value that is significant.
+    counts as, and `interpretable` the share of the run's units that are interpretable: the larger it is, the larger
+    p-values are significant.
     """
     counted = list(shards)
     if not counted:
@@ -48,7 +49,7 @@ def spike_in(
     scores = _scores(counted, every, concepts, pixels)
     if not len(concepts) or scores.corrected_iou.freedom < 2:
         return None
-    planted = _table(every, scores, Words(vocabulary, scores.concepts, twins))
+    planted = _table(every, scores, ConceptNames(vocabulary, scores.concepts, twins))
     found = planted[planted["found"]]
     return SpikeIn(
         planted=planted,
@@ -98,7 +99,7 @@ def truth(every: Spikes) -> tuple[Floats, Floats]:
     return iou, corrected
 
 
-def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
+def _table(every: Spikes, scores: Scores, names: ConceptNames) -> pd.DataFrame:
     """One row a planted unit of a concept that is tested."""
     shares = every.on.shape[1]
     there = np.repeat(np.isin(every.concepts, scores.concepts[scores.tested]), shares)
@@ -108,12 +109,12 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
     verdict = judge(scores)
     label = verdict.column[unit]
     (low, high), (corrected_low, corrected_high) = scores.intervals(unit, column)
-    same = [words.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(label, 0), strict=True)]
+    same = [names.different(np.array(pair)) == 1 for pair in zip(column, np.maximum(label, 0), strict=True)]
     right = np.array(same) & (corrected > LEAST_CORRECTED_IOU)
     table = pd.DataFrame(
         {
-            "concept": words.concept(column),
-            "category": words.category(column),
+            "concept": names.concept(column),
+            "category": names.category(column),
             "planted_share": np.array(SHARES)[share],
             "iou_true": iou,
             "corrected_iou_true": corrected,
@@ -123,7 +124,7 @@ def _table(every: Spikes, scores: Scores, words: Words) -> pd.DataFrame:
             "corrected_iou": scores.corrected_iou.value[unit, column],
             "corrected_iou_low": corrected_low,
             "corrected_iou_high": corrected_high,
-            "label": words.concept(label),
+            "label": names.concept(label),
             "q": verdict.q[unit],
             "found": verdict.interpretable[unit],
             "right": right,
@@ -144,7 +145,7 @@ def _error(scores: Scores, unit: Ints, column: Ints) -> Floats:
 
 
 def _smallest(planted: pd.DataFrame, scores: Scores, significant: float) -> pd.DataFrame:
-    """One row a concept: the smallest chance-corrected IoU that is found with a probability of at least 80%.
+    """One row per concept: the smallest chance-corrected IoU that is found with a probability of at least 80%.
 
     `significant` is the largest p-value of units that are interpretable.
     """

@@ -1,4 +1,4 @@
-"""Concepts that are two names for almost the same pixels, and count as one."""
+"""Twins: concepts that cover almost the same pixels and count as one."""
 
 from __future__ import annotations
 

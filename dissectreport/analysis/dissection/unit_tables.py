@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.common.jackknife import Jackknife
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
-from dissectreport.analysis.dissection.counted import CURVES, PAIRS, Counted, Words
+from dissectreport.analysis.dissection.counted import CURVES, PAIRS, ConceptNames, Counted
 from dissectreport.analysis.dissection.parts import Parts, no_figures
 from dissectreport.analysis.results.dissection import Curves
 from dissectreport.stats.base import Floats, Ints
@@ -75,11 +75,11 @@ def unit_table(
     counted: Counted,
     scores: Scores,
     verdict: UnitLabels,
-    words: Words,
+    names: ConceptNames,
     position_only: pd.Series,
     parts: Parts | None = None,
 ) -> pd.DataFrame:
-    """One row a unit."""
+    """One row per unit."""
     units = counted.shape[0]
     rows = np.arange(units)
     label_figures = figures(scores, rows, verdict.column, counted.thresholds, parts)
@@ -90,8 +90,8 @@ def unit_table(
     return pd.DataFrame(
         {
             "unit": rows,
-            "concept": words.concept(verdict.column),
-            "category": words.category(verdict.column),
+            "concept": names.concept(verdict.column),
+            "category": names.category(verdict.column),
             **label_figures,
             "p": verdict.p,
             "q": verdict.q,
@@ -99,7 +99,7 @@ def unit_table(
             "beats_chance": verdict.beats_chance,
             "attainable": largest_iou(label_figures["on_fraction"], area),
             "position_only": [position_only.get(n, np.nan) for n in numbers],
-            "runner_up": words.concept(verdict.runner_up),
+            "runner_up": names.concept(verdict.runner_up),
             "runner_up_corrected_iou": second["corrected_iou"],
             "stability": verdict.stability,
             **detection(counted, scores, verdict.column, label_figures["iou"]),
@@ -176,7 +176,7 @@ def states(cross: Cross) -> list[str]:
 def category_labels(
     scores: Scores,
     verdict: UnitLabels,
-    words: Words,
+    names: ConceptNames,
     thresholds: AnyThresholds,
     label_units: Callable[..., UnitLabels] = judge,
     parts: Parts | None = None,
@@ -184,14 +184,14 @@ def category_labels(
     """Each unit's label within each category, as `label_units` gives it: sky, blue and sky-top are not rivals."""
     tables = []
     rows = np.arange(len(scores.chosen))
-    for category in words.categories:
-        inside = label_units(scores, words.within(category))
+    for category in names.categories:
+        inside = label_units(scores, names.within(category))
         tables.append(
             pd.DataFrame(
                 {
                     "unit": rows,
                     "category": category,
-                    "concept": words.concept(inside.column),
+                    "concept": names.concept(inside.column),
                     **figures(scores, rows, inside.column, thresholds, parts),
                     "interpretable": inside.interpretable,
                     "is_unit_label": inside.column == verdict.column,
@@ -202,7 +202,9 @@ def category_labels(
     return table[table["concept"] != ""].sort_values("unit", kind="stable").reset_index(drop=True)
 
 
-def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds, parts: Parts | None = None) -> pd.DataFrame:
+def pair_table(
+    scores: Scores, names: ConceptNames, thresholds: AnyThresholds, parts: Parts | None = None
+) -> pd.DataFrame:
     """The concepts of largest chosen chance-corrected IoU of every unit, in that order."""
     units, concepts = scores.chosen.shape
     k = min(PAIRS, concepts)
@@ -211,8 +213,8 @@ def pair_table(scores: Scores, words: Words, thresholds: AnyThresholds, parts: P
     return pd.DataFrame(
         {
             "unit": rows,
-            "concept": words.concept(columns),
-            "category": words.category(columns),
+            "concept": names.concept(columns),
+            "category": names.category(columns),
             **figures(scores, rows, columns, thresholds, parts),
             "tested": scores.tested[columns],
         }

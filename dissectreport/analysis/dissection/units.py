@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.dissection.corrected_rule import judge
-from dissectreport.analysis.dissection.counted import Counted, Words, scored
+from dissectreport.analysis.dissection.counted import ConceptNames, Counted, scored
 from dissectreport.analysis.dissection.examples import examples
 from dissectreport.analysis.dissection.formula_table import formula_table
 from dissectreport.analysis.dissection.interpretable_counts import (
@@ -62,22 +62,22 @@ def examine(counted: Counted, vocabulary: Vocabulary, position_only: pd.Series, 
     concept that a concept counts as.
     """
     scores = scored(counted, vocabulary, counted.chances)
-    words = Words(vocabulary, scores.concepts, twins)
+    names = ConceptNames(vocabulary, scores.concepts, twins)
     verdict = judge(scores)
     parts = parts_of_layer(counted, scores)
     kind, samples = examples(counted.peaks)
     rotations = scores_of_directions(counted, vocabulary)
-    table = unit_table(counted, scores, verdict, words, position_only, parts)
+    table = unit_table(counted, scores, verdict, names, position_only, parts)
     assert isinstance(counted.thresholds, Thresholds)
-    formulas = formula_table(counted.label_sets, scores, verdict, words, counted.thresholds)
+    formulas = formula_table(counted.label_sets, scores, verdict, names, counted.thresholds)
     return Units(
         counted=counted,
         table=table if formulas is None else pd.concat([table, formulas.columns], axis=1),
-        labels=category_labels(scores, verdict, words, counted.thresholds, parts=parts),
-        pairs=pair_table(scores, words, counted.thresholds, parts),
-        counts=counts_of(controls(counted, scores, rotations, words, verdict)),
-        own_units=own_units(scores, rotations, words),
-        best_units=best_units(scores, rotations, words),
+        labels=category_labels(scores, verdict, names, counted.thresholds, parts=parts),
+        pairs=pair_table(scores, names, counted.thresholds, parts),
+        counts=counts_of(controls(counted, scores, rotations, names, verdict)),
+        own_units=own_units(scores, rotations, names),
+        best_units=best_units(scores, rotations, names),
         curves=leading_curves(scores, verdict, counted.thresholds),
         correlated=most_correlated(counted.cross),
         kind=kind,

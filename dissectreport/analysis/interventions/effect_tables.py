@@ -69,7 +69,7 @@ class InterventionTables:
         return dict(zip(self.names, self.plan.masks, strict=False))
 
     def concepts(self, areas: Areas, insertions: Insertions) -> pd.DataFrame:
-        """One row a studied concept."""
+        """One row per studied concept."""
         rows = []
         for k, number in enumerate(self.key.concepts):
             column = areas.pixels[:, np.flatnonzero(areas.concepts == number)[0]]
@@ -94,7 +94,7 @@ class InterventionTables:
         return np.asarray(self.first.effect / np.maximum(self.first.area, 1e-9)[:, None])
 
     def effects(self) -> pd.DataFrame:
-        """One row a (concept, unit), by concept and rank."""
+        """One row per (concept, unit), by concept and rank."""
         parts = []
         estimates = self.estimates()
         measured_effect = {unit: self.removed[(unit,)] for unit in self.plan.singles}
@@ -144,7 +144,7 @@ class InterventionTables:
         return pd.DataFrame(rows)
 
     def rankings(self) -> pd.DataFrame:
-        """One row a (concept, order, place)."""
+        """One row per (concept, order, place)."""
         parts = []
         for k, concept in enumerate(self.names):
             for name in self.ranking_names(k):

@@ -1,4 +1,4 @@
-"""What inserting units gains in each context, compared with random units, and whether contexts differ at all."""
+"""The gain of inserting units in each context, compared with random units, and whether contexts differ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PERMUTATIONS = 999
 
 
 def insertion_gains(key: InterventionKey, insertions: Insertions, vocabulary: Vocabulary) -> pd.DataFrame:
-    """One row a (concept, context) with enough images: pixels gained, and those by random units at the same patches."""
+    """One row per (concept, context) with enough images: pixels gained, also by random units at the same patches."""
     rows = []
     samples, chunks = (numbers // EDIT_BATCH % GROUPS for numbers in (insertions.samples, _numbers(insertions)))
     for k, number in enumerate(key.concepts):

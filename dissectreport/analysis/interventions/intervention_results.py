@@ -1,4 +1,4 @@
-"""The results of a layer's interventions, from what its passes left behind."""
+"""The results of a layer's interventions, from the results of its passes."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _varied_sets(
 
 
 def _notes(tables: InterventionTables, concepts: pd.DataFrame, budget: InterventionBudget) -> tuple[str, ...]:
-    """Warnings that limit how far the numbers can be trusted."""
+    """Warnings about the reliability of the numbers."""
     notes = [
         f"{name} occurs in {images:,} of {budget.samples:,} held-out images, and its area is spread as over"
         f" {number:.0f} equal ones: where effects differ much between images, its 95% intervals contain the truth in"
@@ -195,7 +195,7 @@ def learning(name: str) -> bool:
 
 
 def causal_sets(record: InterventionRecord, vocabulary: Vocabulary, reader: Reader, layer: str) -> dict[str, Units]:
-    """By concept the units of a layer that were called its cause; nothing for a layer that was not intervened on."""
+    """The causal set of each concept in a layer; empty for a layer without interventions."""
     if record.key.layer != layer:
         return {}
     plan = reader.read(record.plan, AblationPlan)

@@ -1,4 +1,4 @@
-"""What random sets of units remove of a concept, and whether another set removes more than such sets do.
+"""What random sets of units remove of a concept, and whether another set removes more.
 
 One more random set would lie in the prediction interval of Student's t over the random sets (Hahn & Meeker 1991), whose
 variance here includes the error of the latents, which all sets share.
@@ -56,7 +56,7 @@ class RandomRemovals:
 
 @dataclass(frozen=True)
 class RandomSetEffects:
-    """What the random sets of every concept remove, and how alike their units are to those they are compared with."""
+    """What the random sets of every concept remove, and how similar their units are to those they are compared with."""
 
     plan: AblationPlan
     areas: Areas

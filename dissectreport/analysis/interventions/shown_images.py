@@ -70,7 +70,7 @@ def unit_strips(record: InterventionRecord, reader: Reader, vocabulary: Vocabula
 
 
 def alone_table(strips: Mapping[int, UnitStrip]) -> pd.DataFrame:
-    """One row a unit: what ablating it alone removes of the concept, over the images of its strip."""
+    """One row per unit: what ablating it alone removes of the concept, over the images of its strip."""
     rows = []
     for unit, strip in strips.items():
         left, low, high = ratio_interval(strip.pixels_after[:, None], strip.pixels_before[:, None])

@@ -1,4 +1,4 @@
-"""What is worth trying in a layer: concepts, contexts, and activations, from its dissection."""
+"""What to study in a layer, from its dissection: concepts, contexts, and activations of inserted units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dissectreport.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Study:
-    """What the dissection of a layer says about the concepts to be studied."""
+    """The results of the dissection of a layer for the concepts to be studied."""
 
     concepts: tuple[int, ...]
     """Concept numbers, commonest first."""

@@ -56,7 +56,7 @@ class VariedSet:
 
 
 def variants_table(sets: Sequence[VariedSet]) -> pd.DataFrame:
-    """One row a concept."""
+    """One row per concept."""
     columns = [*COLUMNS, *(f"removed_{mode}{end}" for mode in ("zero", "mean", "resampled") for end in ENDS)]
     columns += [*(f"ace{end}" for end in ENDS), "confidence_lost_before", "confidence_lost_after"]
     columns += ["confidence_before", "confidence_after", "segmenter_fails"]

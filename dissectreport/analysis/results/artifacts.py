@@ -72,7 +72,7 @@ CHOICE = (
 )
 
 MARKED = "The units that a person marked as artifacts."
-"""What edits of marked units are by."""
+"""How marked units were chosen, for the file of edits."""
 
 COLUMNS: Mapping[str, str] = {
     "role": "why the unit was ablated alone: leading (estimate above 0), bottom (smallest estimates, which may "
@@ -159,7 +159,7 @@ class Figures:
     """The quality of a model's images, for comparison with another model's."""
 
     features: str
-    """What saw the images, how many on each side, and what real ones are: figures of others do not compare."""
+    """The features, the images on each side, and the real images: only figures with the same ones can be compared."""
     figures: pd.DataFrame
     """measure, value, low, high, less_is_better."""
 
@@ -175,7 +175,7 @@ class Repaired:
     after: NDArray[np.uint8]
     """(k, height, width, 3)"""
     heat: NDArray[np.float32]
-    """(k, h, w) activation of the strongest suspected unit, each over its own mean; (0, 0, 0) for images without."""
+    """(k, h, w) activation of the strongest candidate, each over its own mean; (0, 0, 0) for images without."""
 
 
 @dataclass(frozen=True)
@@ -201,11 +201,11 @@ class Artifacts:
     """Images on each side where real images are compared with other real ones."""
     selection: int
     tested: int
-    """Testing latents, on which all suspected and control units are ablated one by one."""
+    """Testing latents, on which all candidates and control units are ablated one by one."""
     retested: int
     """Further latents for the best candidates; only these measure the reported effects."""
     finalists: int
-    """How many suspected units are tested further at most."""
+    """How many candidates are tested further, at most."""
     size_selection: int
     """Testing latents on which the size of the repair is chosen."""
     scored: int
@@ -231,8 +231,8 @@ class Artifacts:
     order: tuple[int, ...]
     """Every unit that was tested, control units too: candidates tested further, then others, by decreasing
     measured_effect."""
-    candidates: tuple[int, ...]
-    """The units that a repair may ablate, worst first: suspected units whose ablation alone improves images."""
+    repairable: tuple[int, ...]
+    """The units that a repair may ablate, best first: candidates whose ablation alone improves images."""
     chosen: int
     """How many of the worst units the repair ablates; 0 where no repair is recommended."""
     shown: tuple[int, ...]
@@ -242,11 +242,11 @@ class Artifacts:
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     units: pd.DataFrame
-    """One row a unit of the layer, by unit: unit, role, rank, estimate, tested_images, measured_effect*, share, p,
+    """One row per unit of the layer, by unit: unit, role, rank, estimate, tested_images, measured_effect*, share, p,
     q, difference*, second_effect*, second_share, second_q, confirmed,
     artifact, effect_rank, repair_rank, mean_activation, images_on, frechet, frechet_random*, frechet_ratio."""
     quality: pd.DataFrame
-    """One row a (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
+    """One row per (set, units, measure): set, units, measure, images, value, low, high, change*, error."""
     curve: pd.DataFrame
     """The kernel distance of repair, marked units and random sets on the same latents: set, number, units, activation,
     images, real, distance, change*."""
@@ -256,7 +256,7 @@ class Artifacts:
     agreement: pd.DataFrame
     """One row: tested, spearman*, noise_ceiling*."""
     images: pd.DataFrame
-    """One row an image that is shown: kind, sample, before, after, on."""
+    """One row per image that is shown: kind, sample, before, after, on."""
     worst: Repaired
     gained: Repaired
     """The held-out images whose realism score rises most; none where the shown units were not scored together."""
@@ -285,17 +285,17 @@ class Artifacts:
     @property
     def repair(self) -> tuple[int, ...]:
         """The units that the repair ablates, worst first."""
-        return self.candidates[: self.chosen]
+        return self.repairable[: self.chosen]
 
     def is_repair(self, images: str, units: int) -> bool:
         """Whether a row of a table (its set and units) is about the recommended repair."""
         return images == EditedSet.WORST and units == self.chosen
 
     @property
-    def suspected(self) -> int:
+    def candidate_count(self) -> int:
         """Units among which artifact units were looked for, one by one."""
-        return int(self.units["role"].isin(SUSPECTED).sum())
+        return int(self.units["role"].isin(CANDIDATES).sum())
 
 
-SUSPECTED = (Role.LEADING, Role.BOTTOM)
+CANDIDATES = (Role.LEADING, Role.BOTTOM)
 """Roles of the units among which artifact units are looked for."""

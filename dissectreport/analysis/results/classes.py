@@ -129,7 +129,7 @@ class Classes:
     tested: int
     """Units that were ablated alone on selection images."""
     checked: int
-    """Those of them that no estimate chose."""
+    """Those of them that were not chosen by the estimate."""
     images: int
     """Images that were classified."""
     held_out: int
@@ -146,16 +146,16 @@ class Classes:
     steps: int
     """Steps of an attack."""
     classes: pd.DataFrame
-    """One row a studied class: class, class_number, class_images, selection_images, balanced_accuracy*, recall,
+    """One row per studied class: class, class_number, class_images, selection_images, balanced_accuracy*, recall,
     false_positives, estimate_correlation."""
     curves: pd.DataFrame
-    """One row a (class, ablated, ablated_units): balanced_accuracy*, accuracy_change*, random_difference* (of
+    """One row per (class, ablated, ablated_units): balanced_accuracy*, accuracy_change*, random_difference* (of
     'leading'), recall, false_positives."""
     class_units: pd.DataFrame
-    """One row a (class, unit), ordered by class and class_rank: accuracy_lost, certainty_lost, estimated_loss,
+    """One row per (class, unit), ordered by class and class_rank: accuracy_lost, certainty_lost, estimated_loss,
     class_rank, held_out_lost*, matters."""
     attacks: pd.DataFrame
-    """One row a (attack, unit_group): attacked_images, succeeded, change_norm, peak_change*."""
+    """One row per (attack, unit_group): attacked_images, succeeded, change_norm, peak_change*."""
     shown: Mapping[str, tuple[ShownImage, ...]]
     """Held-out images of each studied class."""
     shown_attacks: tuple[ShownAttack, ...]

@@ -39,14 +39,14 @@ class Control(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a unit mostly knows of the concept that it matches."""
+    """Which part of a unit's match with its concept is largest."""
 
     PLACE = "place"
-    """Where in the frame it tends to be: the match is one of position."""
+    """Only the position of the concept in images."""
     SCENE = "scene"
-    """Which images show it, or how much of it: one number an image would do."""
+    """Which images show the concept, or how much of it."""
     OBJECT = "object"
-    """Where it is within each image."""
+    """Where the concept is within an image."""
 
 
 class ExampleKind(StrEnum):
@@ -234,13 +234,13 @@ class Provenance:
     rule: str
     seed: int
     samples: int
-    """Samples that were measured; `scoring` of them stand behind every printed IoU."""
+    """Samples that were measured; `held_out` of them score every printed IoU."""
     selection: int
-    """Samples in the half that chose levels and labels."""
+    """Samples in the half that selects thresholds and labels."""
     held_out: int
-    """Samples in the half that scored them."""
+    """Samples in the half that scores them."""
     pilot: int
-    """Samples of the pilot that set the levels."""
+    """Samples of the pilot, from which thresholds are computed."""
     grid: int
     """Side of the grid of pixels on which activations and masks are compared."""
     groups: int
@@ -284,13 +284,13 @@ class Curves:
     concepts: NDArray[np.int64]
     """(units, m) concept numbers, the unit's label first; 0 where there are fewer."""
     thresholds: NDArray[np.float32]
-    """(units, t) activation levels, rising."""
+    """(units, t) rising thresholds."""
     on_fractions: NDArray[np.float64]
     """(units, t) share of pixels above each threshold."""
     iou: NDArray[np.float64]
     """(units, m, t)"""
     chance_level: NDArray[np.float64]
-    """(units, m, t) chance IoU at the same levels."""
+    """(units, m, t) chance level at the same thresholds."""
     low: NDArray[np.float64] | None = None
     """(units, t) lower end of the 95% interval of the first concept's iou, where it was computed."""
     high: NDArray[np.float64] | None = None
@@ -299,7 +299,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Lookup:
-    """Every unit's map over a few images, as the share of pixels that are lower: where does which unit fire?"""
+    """Every unit's map over a few images, as the share of pixels with a lower activation."""
 
     samples: NDArray[np.int64]
     """(k,) sample numbers."""
@@ -317,19 +317,19 @@ class Layer:
     height: int
     width: int
     table: pd.DataFrame
-    """One row a unit, ordered by unit: unit, concept, category, threshold, on_fraction, iou*, chance_level,
+    """One row per unit, ordered by unit: unit, concept, category, threshold, on_fraction, iou*, chance_level,
     corrected_iou*, lift*, p, q,
     interpretable, beats_chance, attainable, position_only, runner_up, runner_up_excess, stability, iou_exact, f1,
     average_precision, correlation, state."""
     labels: pd.DataFrame
-    """One row a (unit, category): the unit's label within each category: unit, category, concept, threshold, iou*,
+    """One row per (unit, category): the unit's label within each category: unit, category, concept, threshold, iou*,
     chance_level, corrected_iou*, lift*, interpretable, is_unit_label."""
     pairs: pd.DataFrame
-    """One row a (unit, concept) for the concepts of largest corrected_iou of each unit (up to 12), ordered by unit and
+    """One row per (unit, concept) for each unit's concepts of largest corrected_iou (up to 12), ordered by unit and
     falling corrected_iou: unit, concept, category, threshold, on_fraction, iou*, chance_level, corrected_iou*,
     lift*, tested."""
     controls: pd.DataFrame
-    """One row a control and category ('' = all): control, category, units, units_low, units_high, of, concepts,
+    """One row per control and category ('' = all): control, category, units, units_low, units_high, of, concepts,
     concepts_low, concepts_high, mean_corrected_iou* (of 'measured' with all categories alone). Control 'measured' is
     the layer itself."""
     curves: Curves
@@ -348,14 +348,14 @@ class Layer:
     by_rotation: tuple[int, ...] = ()
     """Interpretable random directions in each random basis."""
     own_units: pd.DataFrame = field(default_factory=no_own_units)
-    """One row a tested concept: its best unit against the best of as many random directions (`OWN_UNIT_COLUMNS`)."""
+    """One row per tested concept: its best unit against the best of as many random directions (`OWN_UNIT_COLUMNS`)."""
     best_units: BestUnits | None = None
     """All these concepts together; None with fewer than two random bases, or where no concept is tested."""
     match_curves: pd.DataFrame = field(default_factory=no_match_curves)
-    """One row a control, category ('' = all) and cut-off: the units whose corrected_iou with their label is at least
+    """One row per control, category ('' = all) and cut-off: the units whose corrected_iou with their label is at least
     that (`MATCH_COLUMNS`)."""
     by_concept: pd.DataFrame = field(default_factory=no_counts)
-    """One row a control and concept: control, category, concept, and the units that the rule calls interpretable for it
+    """One row per control and concept: control, category, concept, and the units that are interpretable for it
     by their label within its category: units, units_low, units_high. Concepts that are not listed have none."""
     formulas: FormulaCounts | None = None
     """What the search for combinations of concepts found; None where it was not made."""
@@ -384,7 +384,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Trust:
-    """How far the segmenter can be trusted, shown on one kind of images."""
+    """Segmentations of one kind of images, which show how reliable the segmenter is."""
 
     source: TrustSource
     images: NDArray[np.uint8]
@@ -396,7 +396,7 @@ class Trust:
 
     @property
     def doubts(self) -> bool:
-        """Whether any confidence is below 1; a fixed rule has no doubts."""
+        """Whether any confidence is below 1; that of a fixed rule is always 1."""
         return bool((self.confidence != 1).any())
 
 
@@ -408,10 +408,10 @@ class Dissection:
     """The model as requested: a name or an address, from which the address of its pages is derived."""
     provenance: Provenance
     vocabulary: pd.DataFrame
-    """One row a concept number from 0 ('-', nothing): concept, category."""
+    """One row per concept number from 0 ('-', nothing): concept, category."""
     concepts: pd.DataFrame
-    """One row a concept that occurs, indexed by concept number: concept, category, pixels, images, area*,
-    position_only, tested, counts_as, segmenter_iou; label_wrong, label_missed and label_error_from where the error of
+    """One row per concept that occurs, indexed by concept number: concept, category, pixels, images, area*,
+    position_only, tested, counts_as, segmenter_iou; label_wrong, label_missed and label_error_from if the error of
     labels is known."""
     layers: tuple[Layer, ...]
     pictures: Pictures
@@ -423,7 +423,7 @@ class Dissection:
     classes: Classes | None = None
     """What the units of one layer do for the classes of a classifier; None for other models."""
     no_classes: str = ""
-    """Why nothing was measured of a classifier's classes; '' for other models, and where `classes` has it."""
+    """Why the classes of a classifier were not measured; '' if they were (see `classes`), and for other models."""
     artifacts: Artifacts | None = None
     """The artifact units of one layer; None where they were not measured."""
     quality: Figures | None = None
@@ -433,13 +433,13 @@ class Dissection:
     painting: Painting | None = None
     """What the Paint page needs; None where the network was not exported."""
     no_painting: str = ""
-    """Why the network could not be exported; '' where it was, or that was not wanted."""
+    """Why the network could not be exported; '' if it was exported, or this was not wanted."""
     spike_in: SpikeIn | None = None
-    """What the run found of planted units; None where that was not measured."""
+    """Which planted units the run found; None if that was not measured."""
     words: WordFacts | None = None
-    """What units were described with; None without a list of words."""
+    """The words for units; None without a list of words."""
     replication: Replication | None = None
-    """What a second measurement found of the claims; None where none was made."""
+    """The result of a second measurement of the claims; None if there was none."""
 
     @property
     def title(self) -> str:

@@ -1,4 +1,4 @@
-"""What turning units off and on did: the tables and pictures that a report draws and a notebook explores.
+"""The effects of ablating and inserting units: the tables and pictures for reports and notebooks.
 
 Everything here is numpy and pandas; nothing refers to a network. Columns are documented in `COLUMNS`.
 """
@@ -222,33 +222,33 @@ class Interventions:
     settings: Mapping[str, Any]
     """Everything else that was chosen, for the methods page; plain JSON values."""
     concepts: pd.DataFrame
-    """One row a concept, commonest first: concept, category, area (share of all pixels), images (that hold it),
+    """One row per concept, commonest first: concept, category, area (share of all pixels), images (that hold it),
     best_ranking (the ranking whose 20 leading units remove most on selection latents), context_p, and with a
     learned mask mask_loss_start, mask_loss_end."""
     effects: pd.DataFrame
-    """One row a (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
+    """One row per (concept, unit), by concept and rank: concept, unit, rank, estimate, corrected_iou (
     selection half), measured_effect*."""
     agreement: pd.DataFrame
-    """One row a concept: concept, units (drawn at random), images, spearman*, noise_ceiling*."""
+    """One row per concept: concept, units (drawn at random), images, spearman*, noise_ceiling*."""
     rankings: pd.DataFrame
-    """One row a (concept, ranking, rank): concept, ranking, rank, unit, weight."""
+    """One row per (concept, ranking, rank): concept, ranking, rank, unit, weight."""
     curves: pd.DataFrame
-    """One row a (concept, ranking, units): concept, ranking, units, removed, removed_low, removed_high. It starts
+    """One row per (concept, ranking, units): concept, ranking, units, removed, removed_low, removed_high. It starts
     with 0
     units; 'random' is among the rankings, its ends the least and the most of the sets."""
     removal: pd.DataFrame
-    """One row a (concept, ranking, units) for 10 and 20 units: concept, ranking, units, removed*, random*,
+    """One row per (concept, ranking, units) for 10 and 20 units: concept, ranking, units, removed*, random*,
     difference*, random_images, random_activation, random_rank_distance."""
     side_effects: pd.DataFrame
     """What else changes when the best ranking's 20 units are ablated: concept, ranking, units, other_concept, category,
     before, after, change*; one row for every concept of the vocabulary that occurs."""
     alone: pd.DataFrame
-    """One row a unit of `strips`: unit, concept, images, measured_effect* of ablating it alone on these images."""
+    """One row per unit of `strips`: unit, concept, images, measured_effect* of ablating it alone on these images."""
     context: pd.DataFrame
-    """One row a (concept, context_concept) with at least 30 insertions, each in another image: concept,
+    """One row per (concept, context_concept) with at least 30 insertions, each in another image: concept,
     context_concept, insertions, gain*, random_insertions, random_gain*."""
     variants: pd.DataFrame
-    """One row a concept: concept, units (of the best ranking), images, removed_zero*, removed_mean*,
+    """One row per concept: concept, units (of the best ranking), images, removed_zero*, removed_mean*,
     removed_resampled*, ace*, confidence_lost_before, confidence_lost_after, confidence_before, confidence_after,
     segmenter_fails; ace_label* and ace_total* where the error of labels is known; none where it was not measured."""
     unit_pictures: Mapping[int, Ablated]

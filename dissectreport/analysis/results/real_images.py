@@ -36,8 +36,8 @@ class Reality:
     """Areas of concepts in real and in generated images."""
 
     table: pd.DataFrame
-    """One row a concept that occurs on either side, what is left out most first: concept, category, real*, generated*,
-    difference*, ratio*, in_real, in_generated, p_difference, q_difference, compared, verdict."""
+    """One row per concept that occurs on either side, the most under-represented first: concept, category, real*,
+    generated*, difference*, ratio*, in_real, in_generated, p_difference, q_difference, compared, verdict."""
     real: int
     """Real images."""
     generated: int

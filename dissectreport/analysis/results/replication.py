@@ -1,4 +1,4 @@
-"""The claims of a run, and what a second measurement on fresh latents found."""
+"""The claims of a run, and what the results of a second measurement on new latents."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Replication:
     """A second measurement of the claims of a run."""
 
     claims: pd.DataFrame
-    """One row a claim: claim, layer, claim_units, concept, category, first*, again*, replicated."""
+    """One row per claim: claim, layer, claim_units, concept, category, first*, again*, replicated."""
     digest: str
     """The SHA-256 of the claims, fixed before they were measured again."""
     is_current: bool

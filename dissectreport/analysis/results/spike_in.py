@@ -30,10 +30,10 @@ class SpikeIn:
     """Planted units, and what the rule made of them."""
 
     planted: pd.DataFrame
-    """One row a planted unit: concept, category, planted_share, iou_true, corrected_iou_true, iou*, corrected_iou*,
+    """One row per planted unit: concept, category, planted_share, iou_true, corrected_iou_true, iou*, corrected_iou*,
     label, q, found, right, error, covered."""
     concepts: pd.DataFrame
-    """One row a tested concept: concept, category, smallest_found."""
+    """One row per tested concept: concept, category, smallest_found."""
     covered: int
     """Intervals that contain the truth, of `intervals`."""
     intervals: int

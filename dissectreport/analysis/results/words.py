@@ -42,5 +42,5 @@ class WordFacts:
     listed: tuple[str, ...] = ()
     """The words of the list."""
     units: pd.DataFrame = field(default_factory=no_units)
-    """For the search: one row a word, layer and unit that the word predicts on held-out images better than random words
-    do, at most three of a layer: layer, word, unit, word_auc, random_words_auc."""
+    """For the search: one row per word, layer and unit that the word predicts on held-out images better than random
+    words do, at most three of a layer: layer, word, unit, word_auc, random_words_auc."""

@@ -1,7 +1,7 @@
 """The variational autoencoder of latent diffusion in plain torch, with the tensors of diffusers' AutoencoderKL.
 
     network = from_tensors(NetworkTensors(tensors, settings={"config": config}), Sampling())
-    redrawn = network(photographs)             # the decoder's images of the most probable codes
+    reconstructed = network(photographs)             # the decoder's images of the most probable codes
 
 A layer's name is that of the original: decoder.up_blocks.0 is the output of a block. Attention is computed, but is not
 among the layers.

@@ -1,7 +1,7 @@
 """Tiny autoencoders (TAESD and its relatives) in plain torch: diffusers' AutoencoderTiny and the original files.
 
     network = from_tensors(NetworkTensors(tensors), Sampling())
-    redrawn = network(photographs)
+    reconstructed = network(photographs)
 
 Encoder and decoder are sequences. A layer's name is that of diffusers: decoder.layers.2 is a residual block, whose
 units are rectified. The original program has one file for each half, in which the decoder begins with one more step.

@@ -26,7 +26,7 @@ from dissectreport.models.families.biggan import (
     TruncatedLatents,
     doubled,
     fold_power_iteration,
-    redrawn,
+    redraw,
     with_usual_names,
 )
 
@@ -112,7 +112,7 @@ class AjbrockBigGANDeep(TruncatedLatents):
 
     def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Small normal weights; no biases, no attention, statistics of mean 0 and variance 1."""
-        return redrawn(name, value, random)
+        return redraw(name, value, random)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """(n, latent) and (n, classes) one-hot labels -> (n, 3, h, w) in [-1, 1]."""

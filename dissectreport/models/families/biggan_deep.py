@@ -270,7 +270,7 @@ def structure_of(found: NetworkTensors) -> DeepStructure:
 
 
 def _check_sizes(tensors: Mapping[str, Tensor], structure: DeepStructure) -> None:
-    """Raise a WeightsError where config.json tells of a larger network, before it takes memory."""
+    """Raise a WeightsError where config.json describes a larger network, before it takes memory."""
     expected = {
         "embeddings.weight": (structure.embedding, structure.classes),
         "generator.gen_z.weight": (16 * START * structure.width, structure.condition),

@@ -31,7 +31,7 @@ BARE_MARK = "0.weight"
 SEQUENCE = "main."
 NAME = re.compile(r"main\.(\d{1,3})\.(weight|bias|running_mean|running_var|num_batches_tracked)")
 CLASSES = "classes"
-"""The key of the number of classes in the settings of a network; shapes do not tell it from the latent."""
+"""The key of the number of classes in the settings of a network; shapes do not distinguish it from the latent."""
 KERNEL = 4
 INITIAL = 0.02
 """Standard deviation of untrained weights."""

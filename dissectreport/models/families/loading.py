@@ -73,11 +73,11 @@ def load(
     if opened.classifies:
         return classifying(opened, photographs_of(path, opened, images), name, facts, validation)
     if validation is not None:
-        raise BadOption(f"{path} is no classifier ({opened.title}); leave out --validation {validation}")
+        raise BadOption(f"{path} is not a classifier ({opened.title}); leave out --validation {validation}")
     if opened.inputs is None:
         return redrawing(opened, photographs_of(path, opened, images), name, facts)
     if images is not None:
-        raise BadOption(f"{path} draws images of its own ({opened.title}); leave out --images {images}")
+        raise BadOption(f"{path} generates images of its own ({opened.title}); leave out --images {images}")
     return NetworkGenerator(
         name=name,
         module=opened.module,
@@ -169,7 +169,7 @@ class Settings(NamedTuple):
 
     sampling: Sampling
     images: Path | None
-    """The folder of photographs that an autoencoder redraws or a classifier reads."""
+    """The folder of photographs that an autoencoder reconstructs, a CycleGAN redraws or a classifier classifies."""
     validation: Path | None = None
     """The folder of photographs on which the units of a classifier are scored."""
 

@@ -417,7 +417,7 @@ def checked_numbers(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_sizes(network: FamilyNetwork, settings: Any) -> None:
-    """Raise a WeightsError where tensors and the settings in the file tell of different networks."""
+    """Raise a WeightsError where tensors and the settings in the file describe different networks."""
     sizes = {
         "z_dim": network.latent_size,
         "c_dim": network.classes,

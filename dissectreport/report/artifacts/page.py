@@ -39,7 +39,7 @@ LARGE = 3
 
 
 @dataclass(frozen=True)
-class Suspect:
+class TestedUnit:
     """A unit that was ablated by itself."""
 
     card: Card
@@ -77,7 +77,7 @@ class Shown:
     near: float
     nearer: float
     on: tuple[str, ...]
-    """Suspected units that are on in it."""
+    """Artifact units (or candidates) that are on in it."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class ArtifactsPage:
     chart: Markup
     curves: tuple[Curve, ...]
     counts: tuple[int, ...]
-    suspects: tuple[Suspect, ...]
-    cards: tuple[Suspect, ...]
+    tested_units: tuple[TestedUnit, ...]
+    cards: tuple[TestedUnit, ...]
     per_strip: int
     agreement: Any
     worst: tuple[Shown, ...]
@@ -142,7 +142,7 @@ class ArtifactsPage:
 
 
 def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
-    """Whether repair helps, which units are suspected, and the worst images."""
+    """Whether repair helps, which units are artifact units, and the worst images."""
     layer = site.dissection.layer(artifacts.layer)
     frame = site.frame(
         site.places.page("artifacts"),
@@ -151,9 +151,9 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         current="artifact units",
     )
     measures, rows = quality_rows(artifacts)
-    suspects = _suspects(site, artifacts, frame, layer)
-    listed = tuple(unit for unit in suspects if unit.artifact)
-    listed = listed or tuple(unit for unit in suspects if unit.card.unit in artifacts.shown)
+    tested_units = _tested_units(site, artifacts, frame, layer)
+    listed = tuple(unit for unit in tested_units if unit.artifact)
+    listed = listed or tuple(unit for unit in tested_units if unit.card.unit in artifacts.shown)
     shares = curves(artifacts)
     before, after = figure_of(artifacts, EditedSet.BEFORE, 0), figure_of(artifacts, *_leading(artifacts))
     return ArtifactsPage(
@@ -189,7 +189,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         ),
         curves=shares,
         counts=tuple(sorted({n for curve in shares for n in curve.units})),
-        suspects=suspects,
+        tested_units=tested_units,
         cards=listed[:CARDS],
         per_strip=strip_size(layer),
         agreement=rows_of(artifacts.agreement)[0],
@@ -218,12 +218,12 @@ def _leading(artifacts: Artifacts) -> tuple[str, int]:
     return (EditedSet.WORST, artifacts.chosen) if artifacts.chosen else (EditedSet.BEFORE, 0)
 
 
-def _suspects(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> tuple[Suspect, ...]:
+def _tested_units(site: Site, artifacts: Artifacts, frame: Frame, layer: Layer) -> tuple[TestedUnit, ...]:
     """Every unit that was tested, worst first."""
     table, rows = rows_of(layer.table), {int(row.unit): row for row in rows_of(artifacts.units)}
-    turns = {unit: number for number, unit in enumerate(artifacts.candidates, 1)}
+    turns = {unit: number for number, unit in enumerate(artifacts.repairable, 1)}
     return tuple(
-        Suspect(
+        TestedUnit(
             card=card(site, frame, layer, table[unit]),
             effect_rank=int(row.effect_rank),
             turn=turns.get(unit, 0),

@@ -117,7 +117,7 @@ def distance(point: Point) -> str:
 
 def sentence(artifacts: Artifacts, layer: Layer) -> str:
     """Whether the repair helps, and whether as many random units do as well."""
-    if not artifacts.candidates:
+    if not artifacts.repairable:
         return f"No repair was tried: no candidate of {layer.name} lowers KID when it is ablated alone."
     if not artifacts.chosen:
         return _no_repair(artifacts, layer)
@@ -200,7 +200,7 @@ def listed_sentence(artifacts: Artifacts) -> str:
     """How many artifact units there are."""
     many = len(artifacts.listed)
     if not many:
-        none = f"None of the {artifacts.suspected} candidates is an artifact unit in these features:"
+        none = f"None of the {artifacts.candidate_count} candidates is an artifact unit in these features:"
         return f"{none} {_why_none(artifacts)}{_detectable(artifacts)}"
     names = ", ".join(map(str, artifacts.listed))
     verb = "is an artifact unit" if many == 1 else "are artifact units"
@@ -209,7 +209,7 @@ def listed_sentence(artifacts: Artifacts) -> str:
         if many == artifacts.finalists
         else ""
     )
-    of = f"{count(many)} of the {artifacts.suspected} candidates {verb} in these features"
+    of = f"{count(many)} of the {artifacts.candidate_count} candidates {verb} in these features"
     return f"{of}: {names}.{limit}{_detectable(artifacts)}"
 
 

@@ -52,7 +52,7 @@ from dissectreport.report.html.frame import Frame
 from dissectreport.report.html.numbers import gain
 
 COMMON = 0.001
-"""Share of all pixels that a concept must cover to stand in the chart of side effects."""
+"""Share of all pixels that a concept must cover to be in the chart of side effects."""
 CARDS = 9
 """Cards of causal units before the rest is folded."""
 SIGNIFICANT = 0.05
@@ -351,7 +351,7 @@ def _contexts_chart(concept: str, contexts: Sequence[ContextRow]) -> Markup | No
 
 
 def _insight(studied: Studied, contexts: Sequence[ContextRow]) -> str:
-    """Whether what insertion gains depends on the context, and where it is most and least, in a sentence."""
+    """Whether the gain of insertion depends on the context, and where it is largest and smallest, in a sentence."""
     if not contexts:
         return ""
     concept, best, worst = studied.concept.name, contexts[0], contexts[-1]

@@ -132,7 +132,7 @@ def _studied_row(
 
 @dataclass(frozen=True)
 class StoryPicture:
-    """One of the pictures of one image that tell what its units do."""
+    """One of the pictures of one image that show what its units do."""
 
     source: str
     head: str

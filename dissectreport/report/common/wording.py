@@ -64,7 +64,7 @@ class Wording:
         return {name: words for name, words in {**COLUMNS, **self.columns}.items() if words}
 
     def filled(self, **numbers: object) -> Wording:
-        """The same with numbers in the place of their names; what only a unit knows stays open."""
+        """The same with numbers in the place of their names; the names that depend on a unit are kept."""
         given = {**numbers, **{name: f"{{{name}}}" for name in ("concept", "labelled", "above_chance")}}
         sentences = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "columns"}
         return Wording(**{name: text.format(**given) for name, text in sentences.items()}, columns=self.columns)

@@ -132,7 +132,7 @@ def line_x(place: float) -> float:
 
 
 def line_y(value: float, highest: float) -> float:
-    """Where a value stands in a chart of lines."""
+    """The position of a value in a chart of lines."""
     return linear(0, highest * 1.02, LINES_HEIGHT - LINES_BOTTOM, LINES_TOP)(value)
 
 
@@ -225,7 +225,7 @@ class Placed:
 
 
 def lines_chart(name: str, title: str, description: str, models: Sequence[Placed], grid: str, marks: str) -> Markup:
-    """Lines of several models, whose names stand at the right."""
+    """Lines of several models, whose names are at the right."""
     inside = [Markup(grid), Markup(marks)]
     for i, model in enumerate(models):
         inside.append(placed(model.part, model.place, SHIFT * (i - (len(models) - 1) / 2)))

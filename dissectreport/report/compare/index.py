@@ -95,7 +95,7 @@ def compare_page(
 
 
 def live_data(compared: SiteModels) -> Mapping[str, Any]:
-    """What the live page knows of the site before any model is chosen."""
+    """What the live page has of the site before any model is chosen."""
     models = [
         {"home": home, "model": model.profile.model, "title": model.profile.title, "rule": model.profile.rule}
         for home, model in compared.sited.items()

@@ -130,7 +130,7 @@ class ComparisonPage:
     quality_words: str
     best: tuple[BestOf, ...]
     plainly: bool
-    """Whether the best units' images stand below once more, because no latents correspond."""
+    """Whether the best units' images are shown again below, because no latents correspond."""
     left_out: int
     """Concepts whose best units are not shown."""
     latents: tuple[int, ...]

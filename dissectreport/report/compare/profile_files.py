@@ -52,7 +52,7 @@ class Sited:
     folders: Mapping[str, str]
     """The folder of each layer."""
     unit_ends: tuple[str, str]
-    """What stands before and after a unit's number in its address within the layer's folder."""
+    """The text before and after a unit's number in its address within the layer's folder."""
     digest: str
     """SHA-256 of the file."""
 

@@ -33,7 +33,7 @@ NO_LABEL = "-"
 def dissect_json(dissection: Dissection) -> bytes:
     """A dissection in the reference's format; that cannot contain chance levels, intervals, controls and effects.
 
-    A ranking knows the IoU of each unit's leading concepts; that of others stands as 0.
+    A ranking has the IoU of each unit's leading concepts; that of others is written as 0.
     """
     facts = dissection.provenance
     numbers = {str(name): number for number, name in enumerate(dissection.vocabulary["concept"])}

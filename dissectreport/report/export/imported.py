@@ -29,7 +29,7 @@ from dissectreport.report.html.frame import Assets, Frame, Link, frame, publishe
 from dissectreport.report.html.names import safe_name, safe_names
 from dissectreport.report.html.places import FIRST_OF_SITE, OLD, TAKEN, Files, Places
 from dissectreport.report.site.build import write_home
-from dissectreport.report.site.standing import check_folder
+from dissectreport.report.site.existing_files import check_folder
 from dissectreport.report.site.summaries import address_of_site, read_summaries
 from dissectreport.report.site.writing import SiteFolder, Written
 

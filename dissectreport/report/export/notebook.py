@@ -103,7 +103,7 @@ class LayerReport:
 
     @property
     def units(self) -> pd.DataFrame:
-        """One row a unit."""
+        """One row per unit."""
         return self.tables["units"]
 
     @property
@@ -122,12 +122,12 @@ class LayerReport:
 
     @property
     def labels(self) -> pd.DataFrame:
-        """One row a unit and category: its label there."""
+        """One row per unit and category: its label there."""
         return self.tables["labels"]
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """One row a unit and concept, for the concepts that it matches best."""
+        """One row per unit and concept, for the concepts that it matches best."""
         return self.tables["pairs"]
 
     def _rows_of(self, number: int, name: str) -> pd.DataFrame:
@@ -164,7 +164,7 @@ class Report:
 
     @property
     def concepts(self) -> pd.DataFrame:
-        """One row a concept that occurs."""
+        """One row per concept that occurs."""
         return self.tables["concepts"]
 
     def layer(self, name: str) -> LayerReport:
@@ -226,7 +226,7 @@ def of_site(folder: Path, model: str = "", rule: str = "") -> Report:
     summaries = [summary for summary in read_summaries(site) if not own or summary.home == folder.resolve().name]
     fitting = [summary for summary in summaries if model in ("", summary.model, summary.title, summary.home)]
     if not summaries:
-        raise OutputError(f"{folder} holds no report that can be read; draw it again with `dissectreport render`")
+        raise OutputError(f"{folder} contains no report that can be read; write it again with `dissectreport render`")
     if not fitting:
         raise UnknownName.of("report of", model, [summary.home for summary in summaries])
     ruled = (

@@ -54,7 +54,7 @@ class Series:
 
 
 def linear(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """Where a value stands when `low` stands at `start` and `high` at `end`."""
+    """The position of a value if `low` is at `start` and `high` at `end`."""
     return lambda value: start + (end - start) * (value - low) / (high - low)
 
 

@@ -163,7 +163,7 @@ def _sparse(numbers: Sequence[int], x: Callable[[float], float], gap: float = 17
 
 
 def small_curves(name: str, title: str, description: str, curves: Sequence[Curve], high: float) -> Markup:
-    """The same without words, to stand in a row of a table; `high` is the share at the top."""
+    """The same without words, for a row of a table; `high` is the share at the top."""
     width, height, pad = 168.0, 62.0, 5.0
     low = _reach(curves)[0]
     y = linear(low, max(high, 0.1), height - pad, pad)
@@ -210,7 +210,7 @@ def accuracy_curves(name: str, title: str, description: str, curves: Sequence[Cu
 
 
 def small_accuracy(name: str, title: str, description: str, curves: Sequence[Curve]) -> Markup:
-    """The same without words, to stand in a row of a table."""
+    """The same without words, for a row of a table."""
     width, height, pad = 168.0, 62.0, 5.0
     y = linear(_lowest_accuracy(curves), 1.0, height - pad, pad)
     x = _over_units(curves, pad, width - pad)

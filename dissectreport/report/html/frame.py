@@ -112,7 +112,7 @@ class Frame:
     fonts: tuple[str, ...] = ()
     """Fonts that are loaded before the style asks for them, so that no word moves."""
     search: str = ""
-    """The scripts of the search, with spaces between them: its own, then what it knows; '' where there is none."""
+    """The scripts of the search, with spaces between them: its own, then its index; '' where there is none."""
     menu: tuple[Link, ...] = ()
     more: tuple[Link, ...] = ()
     """Further pages of the model, which the menu shows when it is opened."""

@@ -11,7 +11,7 @@ from dissectreport.report.html.names import safe_name, safe_names
 Files = dict[str, bytes]
 """Contents by their address from the top of the site."""
 SEARCH = "search.js"
-"""What the search knows of a model, or of the models of a site, within its folder."""
+"""The search index of a model, or of the models of a site, within its folder."""
 PAGES = (
     *("index", "concepts", "causes", "classes", "map", "artifacts", "lookup", "paint", "real", "trust", "preference"),
     *("replication", "methods"),
@@ -19,7 +19,7 @@ PAGES = (
 CARD = "card.jpg"
 """The preview picture of a model on other sites."""
 CARD_ENDS = ("index.html#u=", "")
-"""What stands before and after a unit's number in the address of its card, within the layer's folder."""
+"""The text before and after a unit's number in the address of its card, within the layer's folder."""
 TAKEN = (
     "data",
     CARD,
@@ -112,7 +112,7 @@ class Places:
 
     @property
     def unit_ends(self) -> tuple[str, str]:
-        """What stands before and after a unit's number in its address within the layer's folder."""
+        """The text before and after a unit's number in its address within the layer's folder."""
         return ("unit-", ".html") if self.unit_pages else CARD_ENDS
 
     def concept(self, concept: str) -> str:
@@ -185,7 +185,7 @@ class Places:
 
     @property
     def search(self) -> str:
-        """The script with what the search knows of this model."""
+        """The script with the search index of this model."""
         return f"{self.home}/{SEARCH}"
 
     @property

@@ -1,7 +1,7 @@
 """The Content-Security-Policy of every page: what a browser loads and runs, even if a name slipped in some markup.
 
 A page runs the scripts of the site's own folder, and its inline scripts by their hashes, and nothing else. It connects
-to nothing. `file:` stands beside 'self', because a page that was opened from a folder has no origin of its own.
+to nothing. `file:` is beside 'self', because a page that was opened from a folder has no origin of its own.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dissectreport.report.html.numbers import percent
 from dissectreport.report.html.svg import drawing, line, tag, text
 
 FARTHEST = 5
-"""Doublings to either side of 1 beyond which a dot stands at the edge."""
+"""Doublings to either side of 1 beyond which a dot is drawn at the edge."""
 
 
 @dataclass(frozen=True)

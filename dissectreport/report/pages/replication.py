@@ -1,4 +1,4 @@
-"""The page of a second measurement: which claims of the run held on fresh latents."""
+"""The page of a second measurement: which claims of the run replicate on new latents."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ClaimGroup:
 
 @dataclass(frozen=True)
 class ReplicationPage:
-    """The claims of a run, measured once more."""
+    """The claims of a run, measured again."""
 
     frame: Frame
     model: str

@@ -19,6 +19,7 @@ from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.frame import Assets
 from dissectreport.report.html.parts import runtime_assets
 from dissectreport.report.html.places import Files, Places
+from dissectreport.report.site.existing_files import check_folder
 from dissectreport.report.site.gather import Progress, gather
 from dissectreport.report.site.live_comparison import write_live_files
 from dissectreport.report.site.shared_files import (
@@ -28,7 +29,6 @@ from dissectreport.report.site.shared_files import (
     write_assets,
     write_shared_pages,
 )
-from dissectreport.report.site.standing import check_folder
 from dissectreport.report.site.summaries import address_of_site, occupied_by_others, read_summaries
 from dissectreport.report.site.writing import Content, SiteFolder, Written, report_changed, write_folder
 from dissectreport.run.parallel import Spread, in_turn

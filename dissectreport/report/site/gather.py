@@ -45,10 +45,10 @@ def gather(site: Site, progress: Progress | None = None, spread: Spread = in_tur
     for number in range(len(parts)):
         ordered |= by_part[number]
     # Other models count this one as there once its summary is: it comes last.
-    return ordered | {f"{site.places.home}/summary.json": as_json_file(asdict(told_summary(site)))}
+    return ordered | {f"{site.places.home}/summary.json": as_json_file(asdict(summary_with_story(site)))}
 
 
-def told_summary(site: Site) -> Summary:
+def summary_with_story(site: Site) -> Summary:
     """The summary of a model with the pictures and the sentence that its first page begins with."""
     headline, story = first_page_story(site)
     return replace(summary(site), headline=headline, story=story)

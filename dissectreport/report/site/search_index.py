@@ -1,4 +1,4 @@
-"""What the search of the pages knows: a classic script for each model, and one for the models of a site.
+"""The index for the search on pages: a classic script for each model, and one for the models of a site.
 
 The pages load them when somebody searches, from a folder as well. Labels are numbers of concepts, and figures are whole
 hundredths, so that 5,000 units take less than 100 kilobytes.

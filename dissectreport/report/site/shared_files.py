@@ -16,8 +16,8 @@ from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.html.assets import favicon
 from dissectreport.report.html.frame import Assets
 from dissectreport.report.html.places import COMPARING, SEARCH, Files
+from dissectreport.report.site.existing_files import others_among, refuse_others
 from dissectreport.report.site.search_index import models_index
-from dissectreport.report.site.standing import others_among, refuse_others
 from dissectreport.report.site.summaries import assets_of
 from dissectreport.report.site.writing import Content, SiteFolder, write_folder
 

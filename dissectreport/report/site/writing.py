@@ -12,7 +12,7 @@ from dissectreport import files
 from dissectreport.errors import OutputError, counted
 from dissectreport.files import Say, place, silent
 from dissectreport.report.common.ledger import LEDGER, Digests, Ledger, digest_of, read_ledger
-from dissectreport.report.site.standing import address, changed_files, digests, named, others_among, refuse_others
+from dissectreport.report.site.existing_files import address, changed_files, digests, named, others_among, refuse_others
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Written:
     bytes: int
     """Size of those files together."""
     left_out: tuple[str, ...] = ()
-    """What was left out to stay within the limit, a line a step."""
+    """What was left out to stay within the limit, one line per step."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"the disk is full: {path} was not written; free some space and render again")
     if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-        return OutputError(f"cannot write {path}: a file stands where a folder is needed, or the reverse; move it away")
+        return OutputError(
+            f"cannot write {path}: there is a file where a folder is needed, or the reverse; move it away"
+        )
     return OutputError(f"cannot write {path}: {error.strerror or error}; choose another folder")
 
 
@@ -123,7 +125,9 @@ def _write_ledger(out: Path, folder: str, ledger: Ledger) -> None:
 
 def _report_left(target: SiteFolder, names: Collection[str]) -> None:
     if names:
-        target.say(f"{_were(names)} changed since they were written, and left, though no longer of the site")
+        target.say(
+            f"{_were(names)} changed since they were written; they are kept, although they no longer belong to the site"
+        )
 
 
 def remove(out: Path, folder: str, names: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""What stands in the folder of a site before it is written: files as they were written, changed ones, and others'."""
+"""Which files are in the folder of a site before it is written: unchanged ones, changed ones, and files of others."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def check_folder(out: Path, may_replace: bool = False) -> None:
     others = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     if others:
         raise OutputError(
-            f"{out} is no site of dissectreport, and holds something else ({named(others)}); choose another --out, or "
-            "add --replace to write among these files"
+            f"{out} is not a site of dissectreport, and contains something else ({named(others)}); choose another "
+            "--out, or add --replace to write among these files"
         )
 
 
@@ -37,14 +37,14 @@ def refuse_others(out: Path, names: Iterable[str]) -> None:
 
 
 def others_among(out: Path, folder: str, contents: Mapping[str, bytes | None]) -> list[str]:
-    """Addresses of files that stand where `contents` would go, that no ledger lists, and that hold something else.
+    """Addresses of existing files that `contents` would replace, that no ledger lists, and that have another content.
 
-    None for a content that is not known yet.
+    A content is None if it is not known yet.
     """
     ledger = read_ledger(out, folder) or Ledger()
     unknown = [name for name in contents if name not in ledger.names]
-    standing = digests(out, folder, unknown)
-    others = [name for name in standing if _differs(standing[name], contents[name])]
+    existing = digests(out, folder, unknown)
+    others = [name for name in existing if _differs(existing[name], contents[name])]
     return [address(folder, name) for name in others]
 
 
@@ -53,7 +53,7 @@ def _differs(digest: str, content: bytes | None) -> bool:
 
 
 def digests(out: Path, folder: str, names: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of each file that stands there; '' where it cannot be read. A link is refused."""
+    """The SHA-256 of each existing file; '' if it cannot be read. A link is refused."""
     found = {}
     for name in names:
         path = place(out, address(folder, name))
@@ -74,10 +74,10 @@ def changed_files(out: Path) -> list[str]:
     for folder, ledger in walked(lambda folder: read_ledger(out, folder)):
         folders = folders or ledger.folders
         seen.add(folder)
-        standing = digests(out, folder, ledger.names)
-        wrong = {name for name in standing if not ledger.has(name, standing[name])}
+        existing = digests(out, folder, ledger.names)
+        wrong = {name for name in existing if not ledger.has(name, existing[name])}
         # What a run that was stopped was about to write, or had removed already, is not missing.
-        missing = set() if ledger.before else ledger.files.keys() - standing.keys()
+        missing = set() if ledger.before else ledger.files.keys() - existing.keys()
         names = [*sorted(wrong | missing), *([] if ledger.intact else [LEDGER])]
         changed += [address(folder, name) for name in names]
     return changed + [address(folder, LEDGER) for folder in folders if folder not in seen and (out / folder).is_dir()]
