@@ -23,16 +23,21 @@ PORTIONS = (slice(None), slice(0, 1), slice(3, 8), slice(7, None), slice(9, 20),
 def counts(seed: int = 0) -> Chance:
     random = np.random.default_rng(seed)
     shape = (1, UNITS, 3, 4)
-    above = [np.flip(np.cumsum(random.integers(0, 300, shape), -1), -1) for _ in range(3)]
+    first, second, third = (np.flip(np.cumsum(random.integers(0, 300, shape), -1), -1) for _ in range(3))
     on, where = random.integers(0, 9, (UNITS, 4)), random.integers(0, 9, (3, 16))
-    return Chance(np.array([2, 5, 7]), np.array([8]), *above, on, where.sum(1), where.max(1), where, 8)
+    return Chance(np.array([2, 5, 7]), np.array([8]), first, second, third, on, where.sum(1), where.max(1), where, 8)
 
 
 def joint() -> Joint:
     random = np.random.default_rng(1)
     shape = (UNITS, 2, 5)
     return Joint(
-        np.array([1, 4]), random.integers(0, 9, shape), random.integers(0, 9, (UNITS, 5)), *[np.ones(2, int)] * 2, 8
+        np.array([1, 4]),
+        random.integers(0, 9, shape),
+        random.integers(0, 9, (UNITS, 5)),
+        np.ones(2, int),
+        np.ones(2, int),
+        8,
     )
 
 

@@ -89,9 +89,9 @@ UNITS, IMAGES, GRID = 64, 4, 16
 def test_units_that_are_counted_together_have_the_same_counts_and_few_launches(monkeypatch: pytest.MonkeyPatch) -> None:
     random = torch.Generator().manual_seed(0)
     maps = torch.randn(IMAGES, UNITS, 8, 8, generator=random)
-    ends = [torch.full((UNITS,), end).double().numpy() for end in (-5.0, 10 / CELLS)]
+    low, width = (torch.full((UNITS,), end).double().numpy() for end in (-5.0, 10 / CELLS))
     pilot = np.random.default_rng(0).integers(0, 50, (UNITS, CELLS))
-    thresholds = Thresholds.of(Histogram(*ends, pilot))
+    thresholds = Thresholds.of(Histogram(low, width, pilot))
     labels = torch.randint(0, 5, (IMAGES, 2, GRID, GRID), generator=random)
     few = counting.joint_and_others(maps, Masks.of(labels, 5), thresholds, GRID, Edge.CLAMP)
     for module in (binning, counting, whole_counts):
