@@ -216,6 +216,18 @@ def test_the_closed_form_and_the_network_itself_agree(measured: Measured) -> Non
     assert np.abs(closed.certainty - exact.certainty).max() < 1e-5
 
 
+def test_single_units_and_sets_have_the_same_closed_form() -> None:
+    random = np.random.default_rng(3)
+    head = LinearHead(random.standard_normal((7, 5)).astype(np.float32))
+    logits, means = (random.standard_normal((4, size)).astype(np.float32) for size in (7, 5))
+    alone, both = np.eye(5, dtype=np.float32), np.eye(5, dtype=np.float32)
+    both[0, 1] = 1
+    single, mixed = (head.without(logits, means, off) for off in (alone, both))
+    assert np.array_equal(single[:, 1:], mixed[:, 1:])
+    expected = logits[:, 2] - means[:, 3].astype(np.float64) * head.weights[2, 3]
+    assert np.allclose(single[:, 3, 2], expected)
+
+
 def test_scores_are_those_of_the_network(areas: Mapping[int, Any], truth: list[int]) -> None:
     scores = make_scores(SOURCE, KEY, range(SAMPLES))(Shard(0, 0, 48))
     assert scores.truth.tolist() == truth[:48]

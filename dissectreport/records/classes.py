@@ -78,7 +78,11 @@ class LinearHead:
 
     def without(self, logits: NDArray[np.float32], means: NDArray[np.float32], off: NDArray[np.float32]) -> Floats:
         """(n, sets, classes) scores without sets of units, which are 1 in the rows of `off` (sets, units)."""
-        missing = np.einsum("nu,su,cu->nsc", means.astype(np.float64), off, self.weights, optimize=True)
+        if (off.sum(1) == 1).all():
+            alone = off.argmax(1)
+            missing = means.astype(np.float64)[:, alone, None] * self.weights.T[alone]
+        else:
+            missing = np.einsum("nu,su,cu->nsc", means.astype(np.float64), off, self.weights, optimize=True)
         return np.asarray(logits[:, None].astype(np.float64) - missing)
 
     def arrays(self) -> Arrays:
