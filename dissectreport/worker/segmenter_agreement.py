@@ -15,6 +15,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Ints
 from dissectreport.vocabulary import Concept, Vocabulary
 from dissectreport.worker.concept_masks import on_grid
+from dissectreport.worker.finite_images import with_finite_images
 from dissectreport.worker.loaded_networks import Source
 
 
@@ -32,7 +33,9 @@ def make_segmenter_agreement(
 
     def work(shard: Shard) -> SegmenterAgreement:
         with torch.no_grad():
-            images = mine.images(mine.latents(seed, shard.first, shard.count), shard.first)
+            images = with_finite_images(
+                mine, lambda: mine.images(mine.latents(seed, shard.first, shard.count), shard.first)
+            )
             labels = [on_grid(networks.labels(images), grid) for networks in (mine, others)]
         counts = [agreeing_pixels(labels[0], labels[1], numbers) for numbers in shared.values()]
         first, second_, both = np.array(counts, np.int64).reshape(-1, 3, shard.count).transpose(1, 2, 0)
