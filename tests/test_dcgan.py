@@ -187,6 +187,7 @@ def test_the_networks_in_packages_are_in_the_catalogue(name: str, part: str, inp
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_real_network_becomes_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISSECTREPORT_WEIGHTS", str(tmp_path / "weights"))
     words = ["build", "faces_dcgan", "--quick", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "site")]
