@@ -290,7 +290,7 @@ def _unknown(group: PluginGroup, name: str) -> DissectReportError:
             f"no {group.kind} {name!r}: no names are declared, because dissectreport is not installed; "
             "run pip install -e . in its folder, or give an address, package.module:function"
         )
-    if Path(name).expanduser().is_dir():
+    if os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - a name may be too long for a file
         return UnknownName(f"no {group.kind} {name!r}: the folder has no file of weights")
     return UnknownName.of(group.kind, name, known)
 
