@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dissectreport.analysis.common.cutoffs import FEWEST_GROUPS
 from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Scores, UnitLabels, judge
-from dissectreport.analysis.dissection.counted import ConceptNames, Counted, scored
+from dissectreport.analysis.dissection.counted import ONE_UNIT, ConceptNames, Counted, scored
 from dissectreport.analysis.dissection.match_curves import interval, match_curve, resampled_variance
 from dissectreport.analysis.results.dissection import Control, no_counts, no_match_curves
 from dissectreport.stats.base import Floats, Ints
@@ -49,7 +49,7 @@ def controls(
         (Control.CHANCE, counted.chances, True),
     )
     for name, chances, shifted in others:
-        if next(iter(chances()), None) is not None:
+        if next(iter(chances(ONE_UNIT)), None) is not None:
             rivals = scored(counted, names.vocabulary, chances, shifted)
             rows += tally(name, partial(judge, rivals), replace(names, concepts=rivals.concepts), testable(rivals))
     return rows
