@@ -21,7 +21,7 @@ from dissectreport.cache import records, store
 from dissectreport.cache.reader import CacheReader
 from dissectreport.errors import BadOption, CacheError, ModelError, OutputError, SegmenterError, UnknownName
 from dissectreport.models.planted import UNIT
-from dissectreport.pipeline import prepare
+from dissectreport.pipeline import journal, prepare
 from dissectreport.pipeline.cache_tools import damaged
 from dissectreport.pipeline.on_demand import EditOptions, intervene
 from dissectreport.pipeline.options import Options
@@ -135,8 +135,8 @@ def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(few, tmp
         left = iter([True])
 
         def interrupted(source, target, left=left):
-            if next(left, None) is None:
-                raise Killed
+            if Path(target).parent.name != journal.FOLDER and next(left, None) is None:
+                raise Killed  # How far a run is is written anew by each, and is no result.
             replace(source, target)
 
         monkeypatch.setattr(os, "replace", interrupted)
