@@ -84,8 +84,16 @@ def test_labels_that_depend_on_the_batch_are_a_caution() -> None:
         ({"sure": lambda p: p.log()}, "returned confidence from -0.105 to -0.105; they must be probabilities"),
         ({"likely": lambda p: p * float("nan")}, "returned probabilities from nan to nan"),
         ({"labels": lambda labels: labels.flip(3)}, "where it labels left, the probability of left is lower"),
+        ({"labels": lambda labels: labels.to("meta")}, "returned labels that are without content"),
+        ({"labels": lambda labels: labels.to_sparse()}, "returned labels that are sparse; need plain numbers"),
+        ({"labels": lambda labels: labels.to(torch.complex64)}, "returned labels that are complex"),
+        ({"labels": lambda labels: labels[..., : 4 * len(labels)]}, "the same for all images of one size"),
+        ({"sure": lambda p: p.to_sparse()}, "returned confidence that are sparse"),
     ],
-    ids=["logits", "logarithms", "not a number", "labels of others"],
+    ids=[
+        *("logits", "logarithms", "not a number", "labels of others"),
+        *("no content", "sparse", "complex", "other sizes", "sparse confidence"),
+    ],
 )
 def test_what_makes_numbers_wrong_is_refused(change: dict[str, Any], line: str) -> None:
     with pytest.raises(SegmenterError, match=f"segmenter 'halves' .*{line}"):

@@ -110,6 +110,8 @@ class Models:
     """The generator's own real images, if they have been read."""
     fitting: int = 0
     """Samples that fit into memory together; 0 while it is not known."""
+    label_shapes: dict[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict)
+    """By size of images the slots, height and width of their labels."""
     drawn: set[tuple[int, int]] = field(default_factory=set)
     """Seeds and samples of the latents that the present work has drawn."""
     replaced: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -218,6 +220,13 @@ class Models:
                 f"segmenter {name!r} returned {labels.dtype} of shape {tuple(labels.shape)} for {n} images; "
                 f"it must return whole numbers of shape ({n}, slots, height, width)"
             )
+        shape = tuple(labels.shape[1:])
+        known = self.label_shapes.setdefault(tuple(images.shape[2:]), shape)
+        if shape != known:
+            raise SegmenterError(
+                f"segmenter {name!r} returned labels of slots, height and width {known}, and then of {shape}; "
+                "they must be the same for all images of one size"
+            )
         low, high = torch.stack(torch.aminmax(labels)).tolist()
         if low < 0 or high >= concepts:
             wrong = low if low < 0 else high
@@ -254,6 +263,8 @@ class Models:
             answer = without_memory_errors(SegmenterError, lambda: answered(SegmenterError, who, ask))
         if not isinstance(answer, Tensor):
             raise SegmenterError(f"segmenter {name!r} returned a {type(answer).__name__} as {what}; need a tensor")
+        if not _holds_numbers(answer):
+            raise SegmenterError(f"segmenter {name!r} returned {what} that are {_kind(answer)}; need plain numbers")
         return answer
 
     def images(self, z: Tensor, first: int) -> Tensor:
@@ -262,6 +273,8 @@ class Models:
         name, (height, width) = self.generator.name, self.generator.image_size
         if not isinstance(images, Tensor):
             raise ModelError(f"generator {name!r} returned a {type(images).__name__} as images; need a tensor")
+        if not _holds_numbers(images):
+            raise ModelError(f"generator {name!r} returned images that are {_kind(images)}; need plain numbers")
         if images.ndim != 4 or images.shape[:2] != (len(z), 3):
             raise ModelError(f"{name!r} made images of shape {tuple(images.shape)}; need ({len(z)}, 3, h, w)")
         if tuple(images.shape[2:]) != (height, width):
@@ -277,6 +290,18 @@ class Models:
         who = f"generator {self.generator.name!r} failed on {len(z)} latents of its latent_shape {tuple(z.shape[1:])}"
         with call_of(f"generator {self.generator.name!r}"):
             return without_memory_errors(ModelError, lambda: answered(ModelError, who, ask))
+
+
+def _holds_numbers(values: Tensor) -> bool:
+    """Whether a tensor has real numbers, each at its place: none without content, none that is sparse."""
+    return not values.is_meta and values.layout == torch.strided and not values.is_complex()
+
+
+def _kind(values: Tensor) -> str:
+    """What a tensor is instead."""
+    if values.is_meta:
+        return "without content (on the device meta)"
+    return "complex" if values.is_complex() else "sparse"
 
 
 def _handed(images: Tensor) -> Tensor:
