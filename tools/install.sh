@@ -75,7 +75,7 @@ install_package() {
 }
 
 has_browser() {
-    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    for name in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
         ! has "$name" || return 0
     done
     python - <<'EOF' >/dev/null 2>&1
@@ -92,9 +92,10 @@ install_browser() {
         return
     fi
     say "installing Chromium"
-    if is_debian && is_root && apt-get -qq update &&
-        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; then
-        return
+    if is_debian && is_root && apt-get -qq update; then
+        for name in chromium-headless-shell chromium; do
+            ! DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$name" >/dev/null || return 0
+        done
     fi
     with_libraries=$(if is_root && has apt-get; then echo --with-deps; fi)
     # shellcheck disable=SC2086

@@ -13,11 +13,15 @@ from typing import Any, Literal
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, Response
 
+SYSTEM_BROWSERS = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
+"""The same engine; the first one has no windows and takes a fifth less time."""
+
 
 def browser_path() -> str | None:
     """The program of the browser: the one named in DISSECTREPORT_CHROMIUM, else the system's; None for Playwright's."""
-    named = os.environ.get("DISSECTREPORT_CHROMIUM") or "/usr/bin/chromium"
-    return named if Path(named).exists() or "DISSECTREPORT_CHROMIUM" in os.environ else None
+    if named := os.environ.get("DISSECTREPORT_CHROMIUM"):
+        return named
+    return next((path for path in SYSTEM_BROWSERS if Path(path).exists()), None)
 
 
 @contextmanager
