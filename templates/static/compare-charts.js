@@ -4,7 +4,7 @@
   "use strict";
   const { svg, placed, drawn } = comparison;
   const WIDTH = 560;
-  const [LEFT, RIGHT, ROW_RIGHT, TOP] = [116, 150, 168, 8];
+  const [LEFT, RIGHT, ROW_RIGHT, TOP] = [116, 150, 174, 8];
   const [LANE, GAP] = [13, 12];
   const [HEAP, HEAP_BELOW, HEAP_GAP] = [62, 22, 16];
   const HEIGHT = 300;

@@ -61,7 +61,7 @@ window.dissectreport = window.dissectreport || {};
 
   /* a worker with the runtime in it, as functions that give promises */
   app.startWorker = (runtime) => {
-    const work = ["\n;(", app.paintWorker.toString(), ")(", app.latentOf.toString(), ");"];
+    const work = ["\n;(", app.paintWorker.toString(), ")(", String(app.latentOf), ");"];
     const source = new Blob([runtime.ort, ...work], { type: "text/javascript" });
     const worker = new Worker(URL.createObjectURL(source));
     const waiting = new Map();

@@ -24,7 +24,7 @@ MOST = 6
 SIGN = "{sign}"
 WIDTH = 560.0
 LEFT, RIGHT, TOP = 116.0, 150.0, 8.0
-ROW_RIGHT = 168.0
+ROW_RIGHT = 174.0
 """Room at the right of rows for a difference with its interval."""
 LANE, GAP = 13.0, 12.0
 """Height of the part of a row that one model has, and the space between rows."""
