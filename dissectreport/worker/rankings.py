@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from dissectreport.errors import ModelError
 from dissectreport.networks.edits import Edit, Prefix
+from dissectreport.networks.hooks import NotFinite
 from dissectreport.records.interventions import LearnedMask, LearnedRanking, RemainingArea, Units
 from dissectreport.run.budgets import InterventionBudget
 from dissectreport.run.patches import patch_grid
@@ -176,20 +177,26 @@ class _Mask:
         for _ in range(steps):
             batches = [self._random_batch(kind) for kind in spots]
             self.optimiser.zero_grad()
-            with torch.enable_grad():
-                loss = self._loss(batches) + self.penalty * self.weight.square().sum()
+            try:
+                with torch.enable_grad():
+                    loss = self._loss(batches) + self.penalty * self.weight.square().sum()
+            except NotFinite as error:
+                raise self._diverged("an image is not finite") from error
             if not bool(torch.isfinite(loss)):
-                name = self.model.networks.segmenter.vocabulary.concepts[self.concept].name
-                raise ModelError(
-                    f"learning the mask of {name!r} diverged (loss {float(loss.detach()):g}); "
-                    "leave the concept out with --concepts, or try --precision float32"
-                )
+                raise self._diverged(f"loss {float(loss.detach()):g}")
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
             self.optimiser.param_groups[0]["lr"] -= self.decay
             self.steps += 1
             with torch.no_grad():
                 self.weight.clamp_(0, 1)
+
+    def _diverged(self, sign: str) -> ModelError:
+        name = self.model.networks.segmenter.vocabulary.concepts[self.concept].name
+        return ModelError(
+            f"learning the mask of {name!r} diverged ({sign}); "
+            "leave the concept out with --concepts, or try --precision float32"
+        )
 
     def loss(self, spots: Sequence[Spots]) -> float:
         """The loss without the penalty, over all of the samples and patches."""
