@@ -156,7 +156,7 @@ def test_estimates_stand_beside_what_was_measured(dissection: Dissection, tmp_pa
     assert "0.88" in every
     assert "no result on this page depends on the estimate" in every
     some = words(site_page(estimated(dissection, 6), tmp_path / "some"))
-    assert "so only 6 were ablated alone: 4 random ones, by which the estimate is checked" in some
+    assert "so only 6 were ablated alone: 4 random ones, with which the estimate is checked" in some
 
 
 def test_the_page_says_which_images_score_units(dissection: Dissection, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_normalisation_that_cannot_be_is_refused(
 
 
 def test_means_of_bytes_and_channels_that_are_none_are_refused(small: Path) -> None:
-    with pytest.raises(ModelError, match="are of colours from 0 to 255; divide mean and std by 255"):
+    with pytest.raises(ModelError, match="are for colours from 0 to 255; divide mean and std by 255"):
         replace(reader(small), mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
     with pytest.raises(ModelError, match=r"has the channels \[3, 2, 1\]; give 0, 1 and 2"):
         replace(reader(small), channels=(3, 2, 1))

@@ -317,7 +317,7 @@ def histogram(
     at = np.linspace(low, high, columns + 1)
     below = np.concatenate([[0], np.cumsum(counts)])
     dense = np.diff(np.interp(at, edges.astype(float), below)) / counts.sum()
-    tall = np.sqrt(dense / dense.max()) * (height - top - bottom)
+    tall = np.sqrt(dense / (dense.max() or 1)) * (height - top - bottom)
     wide = np.diff(edges) > SPREAD * (high - low) / columns
     spread = wide[(np.searchsorted(edges, (at[:-1] + at[1:]) / 2, side="right") - 1).clip(0, len(wide) - 1)]
     x = linear(low, high, left, width - right)
