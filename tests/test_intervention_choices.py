@@ -60,7 +60,7 @@ def test_units_are_inserted_at_the_threshold_whose_on_fraction_is_nearest_to_the
     # Above the three thresholds lie 60, 10 and 1 of 100 pixels of the first unit, and 30, 20 and 5 of the second.
     total = np.array([[40, 50, 9, 1], [70, 10, 15, 5], [0, 0, 0, 0]])
     values = np.float32([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    counted = SimpleNamespace(joint=SimpleNamespace(total=total), thresholds=SimpleNamespace(values=lambda: values))
+    counted = SimpleNamespace(totals=SimpleNamespace(total=total), thresholds=SimpleNamespace(values=lambda: values))
     assert upper_activations(counted, 0.9).tolist() == [2, 6, 7]
     assert upper_activations(counted, 0.75).tolist() == [2, 4, 7]
     assert upper_activations(counted, 0.995).dtype == np.float64
