@@ -198,7 +198,7 @@ def test_the_overview_counts_layers_whose_units_are_privileged_after_correction_
     )
     assert privileged_layers(layers[2:]).endswith("not significantly better than random directions in any layer.")
     assert privileged_layers(layers[3:]) == ""
-    assert best_units_in_words(layers[0].best_units).endswith("by 0.100 to 0.120: units are privileged (p = 0.001).")
+    assert best_units_in_words(layers[0].best_units).endswith(" 0.100 to 0.120: units are privileged (p = 0.001).")
 
 
 def test_concepts_rarely_have_units_of_their_own_where_no_basis_is_special(layers_of_no_special_basis):
