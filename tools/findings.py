@@ -387,8 +387,8 @@ def variants_section(site: Path) -> Iterator[str]:
     yield "## Training variants"
     yield (
         "The paper reports (in its first version) that minibatch standard deviation raises the variety of concepts by "
-        "more than 70%, and that pixel norm adds further units. `scenes64` has both, `scenes64_deviation` only minibatch "
-        "standard deviation, `scenes64_plain` neither:"
+        "more than 70%, and that pixel norm adds further units. `scenes64` has both, `scenes64_deviation` only "
+        "minibatch standard deviation, `scenes64_plain` neither:"
     )
     yield table(TOTALS, (model_row(site, model) for model in VARIANTS))
     yield (
