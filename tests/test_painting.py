@@ -216,7 +216,7 @@ def test_embedded_models_are_exported_and_others_if_asked_for(monkeypatch: pytes
     assert painting.is_painted(job(True, {})) and not painting.is_painted(job(False, trained))
     monkeypatch.setattr(painting, "PACKAGES", ("onnx", "no_such_package"))
     assert painting.is_painted(job(None, trained)), "the record says what is missing"
-    with pytest.raises(BadOption, match=r"--paint is not possible: no_such_package is not installed; pip install"):
+    with pytest.raises(BadOption, match=r"--paint is not possible: not installed: no_such_package; pip install"):
         painting.is_painted(job(True, {}))
 
 

@@ -71,7 +71,8 @@ install_torch() {
 
 install_package() {
     say "installing dissectreport${extra:+ and what its tests need}"
-    pip install --editable ".${extra:+[$extra]}" || fail "pip could not install what pyproject.toml asks for; its message is above"
+    # Without another extra the one for the Paint page: a demo is complete.
+    pip install --editable ".[${extra:-paint}]" || fail "pip could not install what pyproject.toml asks for; its message is above"
 }
 
 has_browser() {

@@ -47,7 +47,7 @@ def missing_packages() -> str:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if not missing:
         return ""
-    return f"{', '.join(missing)} is not installed; pip install 'dissectreport[paint]' makes the page"
+    return f"not installed: {', '.join(missing)}; pip install 'dissectreport[paint]' installs what it needs"
 
 
 def is_painted(job: Job) -> bool:
