@@ -8,24 +8,13 @@ import sys
 import tomllib
 from collections.abc import Callable
 from graphlib import TopologicalSorter
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.support.tools import load_tool
 
-def _load() -> ModuleType:
-    """tools/architecture.py, which is no part of any package."""
-    spec = spec_from_file_location("architecture", Path(__file__).parents[1] / "tools" / "architecture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-architecture = _load()
+architecture = load_tool("architecture")
 ROOT, PACKAGE = architecture.ROOT, architecture.PACKAGE
 
 WITHOUT_TORCH = ("analysis", "cache", "cli", "files", "publish", "report", "review", "run", "stats")

@@ -31,11 +31,11 @@ def test_every_figure_is_one_of_the_tables(report: Report) -> None:
     rows = curves[(curves["ablated_units"] == 4) & (curves["ablated"] == "leading")]
     for row in layer.tables["classes-classes"].to_dict("records"):
         gone = rows[rows["class"] == row["class"]].iloc[0]
-        cells = [findings.interval(one, "balanced_accuracy") for one in (row, gone)]
+        cells = [findings.number(one, "balanced_accuracy") for one in (row, gone)]
         assert f"| {row['class']} | {' | '.join(cells)} |" in text
     assert f"the {len(layer.units)} units of features" in text
     for row in layer.tables["classes-attacks"].to_dict("records"):
-        assert findings.interval(row, "peak_change", 3) in text
+        assert findings.number(row, "peak_change", 3) in text
 
 
 @pytest.mark.slow

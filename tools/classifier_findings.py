@@ -9,13 +9,12 @@ Every figure is read from the tables of the report; nothing is written by hand.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from report_text import build_missing, interval, table
 
 import dissectreport
 from dissectreport import files
@@ -70,8 +69,8 @@ def classes_part(layer: LayerReport) -> Iterator[str]:
         (
             [
                 str(row["class"]),
-                interval(row, "balanced_accuracy"),
-                *(interval(rows.loc[(row["class"], kind)], "balanced_accuracy") for kind in kinds),
+                number(row, "balanced_accuracy"),
+                *(number(rows.loc[(row["class"], kind)], "balanced_accuracy") for kind in kinds),
             ]
             for row in classes.to_dict("records")
         ),
@@ -129,26 +128,16 @@ def attacks_part(layer: LayerReport) -> Iterator[str]:
         (
             [
                 words,
-                *(
-                    interval(row, "peak_change", 3)
-                    for row in attacks[attacks["unit_group"] == group].to_dict("records")
-                ),
+                *(number(row, "peak_change", 3) for row in attacks[attacks["unit_group"] == group].to_dict("records")),
             ]
             for group, words in GROUPS.items()
         ),
     )
 
 
-def interval(row: Any, name: str, digits: int = 2) -> str:
+def number(row: Any, name: str, digits: int = 2) -> str:
     """A figure with its interval."""
-    value, low, high = (f"{row[f'{name}{end}']:.{digits}f}" for end in ("", "_low", "_high"))
-    return f"{value} [{low}, {high}]"
-
-
-def table(title: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(title) + " |", "|" + "---|" * len(title)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+    return interval(row, name, lambda value: f"{value:.{digits}f}")
 
 
 def with_part(page: str, text: str) -> str:
@@ -160,14 +149,6 @@ def with_part(page: str, text: str) -> str:
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
-def build(site: Path, cache: Path | None) -> None:
-    """Build the report if the site lacks it."""
-    if (site / MODEL / "summary.json").is_file():
-        return
-    command = [sys.executable, "-m", "dissectreport", "build", MODEL, "--quick", "--no-paint", "--out", str(site)]
-    subprocess.run([*command, *(["--cache", str(cache)] if cache else [])], check=True)
-
-
 def main() -> None:
     """Write the part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -176,7 +157,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     if arguments.build:
-        build(arguments.site, arguments.cache)
+        build_missing(arguments.site, MODEL, arguments.cache, "--quick", "--no-paint")
     text = part(dissectreport.load(arguments.site, model=MODEL))
     files.write(PAGE, with_part(PAGE.read_text("utf-8"), text).encode())
 

@@ -9,14 +9,13 @@ Every figure of the page is read from the tables of the reports; nothing is writ
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from report_text import build_missing, interval, table
 
 import dissectreport
 from dissectreport import files
@@ -67,15 +66,9 @@ def report(site: Path, model: str) -> Report:
     return dissectreport.load(site, model=model)
 
 
-def table(title: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(title) + " |", "|" + "---|" * len(title)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
 def share(row: Any, name: str) -> str:
     """A share with its interval, in percent."""
-    return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+    return interval(row, name, percent)
 
 
 def percent(value: float) -> str:
@@ -90,8 +83,7 @@ def rounded(value: float, digits: int) -> str:
 
 def number(row: Any, name: str, digits: int) -> str:
     """A number with its interval."""
-    low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-    return f"{rounded(row[name], digits)} [{rounded(row[low], digits)}, {rounded(row[high], digits)}]"
+    return interval(row, name, lambda value: rounded(value, digits))
 
 
 # --- units by layer ---------------------------------------------------------------------------------------------------
@@ -402,14 +394,9 @@ def variants_section(site: Path) -> Iterator[str]:
 
 def build(site: Path, cache: Path | None) -> None:
     """Build every report that the site lacks."""
-    there = {path.parent.name for path in site.glob("*/summary.json")}
-    for model in (MODEL, *QUICK):
-        if model in there:
-            continue
-        command = [sys.executable, "-m", "dissectreport", "build", model, "--out", str(site)]
-        command += ["--quick"] if model in QUICK else []
-        command += ["--cache", str(cache)] if cache else []
-        subprocess.run(command, check=True)
+    build_missing(site, MODEL, cache)
+    for model in QUICK:
+        build_missing(site, model, cache, "--quick")
 
 
 def picture(site: Path) -> bytes:

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from report_text import interval, table
 
 from dissectreport.analysis.results.dissection import Dissection, Layer
 from dissectreport.analysis.results.interventions import Interventions
@@ -187,18 +188,20 @@ def best_units(layers: Sequence[Layer]) -> pd.DataFrame:
 
 def position_table(layers: Sequence[Layer]) -> str:
     """The best unit of each concept, with its position-only baseline."""
-    lines = [
-        "| concept | layer, unit | IoU | position alone | chance | better than position |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in best_units(layers).to_dict("records"):
-        verdict = "yes" if row["iou_low"] > row["position_only"] else "no"
-        interval = f"{row['iou']:.2f} [{row['iou_low']:.2f}, {row['iou_high']:.2f}]"
-        lines.append(
-            f"| {row['concept']} | {row['layer']}, {row['unit']} | {interval} | {row['position_only']:.2f} | "
-            f"{row['chance_level']:.2f} | {verdict} |"
-        )
-    return "\n".join(lines)
+    return table(
+        ("concept", "layer, unit", "IoU", "position alone", "chance", "better than position"),
+        (
+            (
+                row["concept"],
+                f"{row['layer']}, {row['unit']}",
+                interval(row, "iou", "{:.2f}".format),
+                f"{row['position_only']:.2f}",
+                f"{row['chance_level']:.2f}",
+                "yes" if row["iou_low"] > row["position_only"] else "no",
+            )
+            for row in best_units(layers).to_dict("records")
+        ),
+    )
 
 
 def best_removals(found: Interventions) -> pd.DataFrame:
@@ -211,18 +214,19 @@ def best_removals(found: Interventions) -> pd.DataFrame:
 
 def removal_table(found: Interventions) -> str:
     """What ablating the most causal units of each concept removes, beside random units."""
-    lines = ["| concept | units | removed | random units | difference |", "|---|---|---|---|---|"]
-    for row in best_removals(found).to_dict("records"):
-        lines.append(
-            f"| {row['concept']} | {row['units']} | {interval_of(row, 'removed')} | {percent(row['random'])} | "
-            f"{interval_of(row, 'difference')} |"
-        )
-    return "\n".join(lines)
-
-
-def interval_of(row: dict[Any, Any], name: str) -> str:
-    """A share with its interval."""
-    return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+    return table(
+        ("concept", "units", "removed", "random units", "difference"),
+        (
+            (
+                row["concept"],
+                str(row["units"]),
+                interval(row, "removed", percent),
+                percent(row["random"]),
+                interval(row, "difference", percent),
+            )
+            for row in best_removals(found).to_dict("records")
+        ),
+    )
 
 
 def percent(share: float) -> str:
@@ -301,12 +305,13 @@ def share_explained(area: NDArray[np.floating[Any]], predicted: NDArray[np.float
 
 def classes_table(rows: pd.DataFrame) -> str:
     """The table of `class_against_unit`."""
-    lines = ["| colour | area | by class | by the best unit | unit |", "|---|---|---|---|---|"]
-    for row in rows.to_dict("records"):
-        lines.append(
-            f"| {row['concept']} | {row['area']:.1%} | {row['class']:.2f} | {row['unit']:.2f} | {row['name']} |"
-        )
-    return "\n".join(lines)
+    return table(
+        ("colour", "area", "by class", "by the best unit", "unit"),
+        (
+            (row["concept"], f"{row['area']:.1%}", f"{row['class']:.2f}", f"{row['unit']:.2f}", row["name"])
+            for row in rows.to_dict("records")
+        ),
+    )
 
 
 def picture(site: Path, page: str) -> bytes:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+TOOLS = str(Path(__file__).parents[2] / "tools")
+
 
 def load_tool(name: str) -> ModuleType:
-    """tools/NAME.py as a module."""
-    spec = spec_from_file_location(name, Path(__file__).parents[2] / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # Dataclasses look their module up.
-    spec.loader.exec_module(module)
-    return module
+    """tools/NAME.py as a module; it finds its neighbours, as a program that is run there does."""
+    if TOOLS not in sys.path:
+        sys.path.append(TOOLS)
+    return import_module(name)
