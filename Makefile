@@ -20,11 +20,14 @@ CASES ?= 5000
 BIN := $(VENV)/bin
 INSTALL := PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh "$(VENV)"
 
-# The checks of Python, and those of scripts and templates, run beside each other.
+# Checks run beside each other, and the tests beside the slowest of them.
 MAKEFLAGS += -j2
 
+# What is compiled is kept: tests start many processes, and each would compile the package again.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format coverage mutants fuzz test-quick test-demo real-networks findings lint lint-web format-web types bench train-generator \
+.PHONY: help demo test tests test-extended check format coverage mutants fuzz test-quick test-demo real-networks findings lint lint-web format-web types bench train-generator \
 	train-in-stages train-segmenter train-classifier clean
 
 help:  ## list the targets
@@ -34,17 +37,22 @@ help:  ## list the targets
 demo: $(VENV)/.ready  ## install the program, dissect the embedded generator, and print where the site is
 	$(BIN)/dissectreport build scenes_pgan
 
-test: check  ## everything that a change must pass, as CI runs it: make check, then all tests
+test: check tests  ## everything that a change must pass, as CI runs it: make check, and the tests beside it
+
+tests: $(VENV)/.ready-dev  ## the tests of make test, without its checks
 	$(BIN)/python -m pytest $(PYTEST)
+
+test-extended: $(VENV)/.ready-dev  ## further families, widths and kills, which make test leaves out (nightly on GitHub)
+	$(BIN)/python -m pytest $(PYTEST) -m extended
 
 check: lint lint-web types  ## without running tests: format, lint, types, scripts and templates
 
 format: $(VENV)/.ready-dev format-web  ## format all Python files, scripts and templates
 	$(BIN)/ruff format .
 
-coverage: $(VENV)/.ready-dev  ## run all tests and report branch coverage; fails below 90% for the whole package
+coverage: $(VENV)/.ready-dev  ## run all tests, those of make test-extended too, and report branch coverage; fails below 90% for the whole package
 	rm -f .coverage .coverage.*
-	COVERAGE_FILE="$(CURDIR)/.coverage" $(BIN)/python -m coverage run -m pytest $(PYTEST)
+	COVERAGE_FILE="$(CURDIR)/.coverage" $(BIN)/python -m coverage run -m pytest $(PYTEST) -m "not demo and not network"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python tools/coverage_report.py
 
@@ -55,7 +63,7 @@ fuzz: $(VENV)/.ready-dev  ## try every reader of input with random content, 5,00
 	DISSECTREPORT_FUZZ=$(CASES) $(BIN)/python -m pytest $(PYTEST) tests/test_fuzz*.py
 
 test-quick: $(VENV)/.ready-dev  ## the tests that are neither slow nor need a browser
-	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo and not network"
+	$(BIN)/python -m pytest $(PYTEST) -m "not slow and not browser and not demo and not network and not extended"
 
 test-demo: $(VENV)/.ready-dev  ## build a whole site, download real networks, and check them (VNU_JAR=vnu.jar validates its pages too)
 	$(BIN)/python -m pytest -m "demo or network"

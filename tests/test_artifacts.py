@@ -65,6 +65,7 @@ from tests.support.budgets import TINY_ARTIFACTS as TINY
 from tests.support.colour_features import ColourFeatures
 from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links
+from tests.support.tiers import extended
 
 N, D = 60, 4
 FEWEST = replace(
@@ -581,7 +582,7 @@ def test_marked_units_are_no_controls() -> None:
     assert not {4, 5} & set(design.control) and design.marked == (4, 5)
 
 
-@pytest.mark.parametrize(("budget", "seed"), [("default", 3), ("quick", 1), ("quick", 2)])
+@pytest.mark.parametrize(("budget", "seed"), [extended("default", 3), ("quick", 1), extended("quick", 2)])
 def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, budget: str, seed: int
 ) -> None:
@@ -604,7 +605,7 @@ def test_the_blotches_are_found_with_the_budgets_that_are_shipped(
     assert (table.loc[list(TRUTH.artifacts), "tested_images"] == shipped.retested).all()
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [False, extended(True)])
 def test_runs_with_other_numbers_of_images_leave_a_run_as_it_is(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whole: bool
 ) -> None:
@@ -733,7 +734,7 @@ def some_folder(path: Path, count: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("sound", "broken", "told"), [(7, 1, 8), (150, 5, 155), (198, 5, 198)])
+@pytest.mark.parametrize(("sound", "broken", "told"), [(7, 1, 8), extended(150, 5, 155), (198, 5, 198)])
 def test_too_few_real_images_are_reported_first_and_the_rest_is_still_measured(
     options: Options, tmp_path: Path, sound: int, broken: int, told: int
 ) -> None:

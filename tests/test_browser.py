@@ -27,6 +27,7 @@ from dissectreport.report.site.pages import layer_files, model_files, unit_files
 from dissectreport.run.rules import RULES
 from tests.support.browsers import assert_fits, assert_no_violation, compressed_size, open_page, wait_until
 from tests.support.dissections import example_dissection, with_interventions
+from tests.support.tiers import extended
 from tests.support.variants import under_rule, widened
 
 HOME = "planted/index.html"
@@ -53,6 +54,8 @@ KINDS = (
     "planted/methods.html",
 )
 """One page of each type."""
+FURTHER = (CAUSING, "planted/concepts/green.html")
+"""Those of a type that another page is of, with less or more on it."""
 
 
 pytestmark = pytest.mark.browser
@@ -80,7 +83,7 @@ def numbers(page: Page, css: str) -> list[float]:
     return [float(v) for v in page.locator(css).evaluate_all("found => found.map(e => e.value)")]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [extended(name) if name in FURTHER else name for name in KINDS])
 def test_every_page_is_quiet_fits_every_screen_and_has_no_violation(chromium: Browser, folder: Path, name: str) -> None:
     with open_page(chromium, folder, name) as page:
         assert_fits(page)
@@ -103,7 +106,7 @@ new PerformanceObserver((list) => list.getEntries().forEach((entry) => { shifts 
   .observe({ type: "layout-shift", buffered: true });"""
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, extended(1440)])
 def test_nothing_moves_while_a_page_loads(chromium: Browser, folder: Path, width: int) -> None:
     served = server(folder, 0, None)
     threading.Thread(target=served.serve_forever, daemon=True).start()
@@ -137,7 +140,7 @@ def test_a_layer_of_512_units_is_on_the_screen_for_400_kilobytes(chromium: Brows
     assert len(answers) > 10 and sent < 400_000
 
 
-@pytest.mark.parametrize("name", [HOME, "planted/concepts.html"])
+@pytest.mark.parametrize("name", [HOME, extended("planted/concepts.html")])
 def test_pages_of_many_layers_fit_a_phone_and_so_do_their_curves(chromium: Browser, tmp_path: Path, name: str) -> None:
     write_site(example_dissection(units=6, layers=5), tmp_path)
     with open_page(chromium, tmp_path, name, viewport={"width": 390, "height": 844}) as page:
@@ -353,7 +356,7 @@ def test_the_threshold_moves_the_numbers_and_the_masks(chromium: Browser, folder
         expect(page.locator(".ex-random .veil").first).to_be_hidden()
 
 
-@pytest.mark.parametrize(("rule", "wide"), [("corrected", False), ("pnas2020", False), ("corrected", True)])
+@pytest.mark.parametrize(("rule", "wide"), [extended("corrected", False), ("pnas2020", False), ("corrected", True)])
 def test_masks_at_a_new_threshold_follow_the_rule_and_the_image(
     rule: str, wide: bool, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -539,7 +542,7 @@ def test_what_an_address_names_is_unfolded(chromium: Browser, folder: Path) -> N
         expect(page.locator("#dictionary-causes table")).to_be_visible()
 
 
-@pytest.mark.parametrize("name", [LAYER, "planted/concepts.html", CONCEPT])
+@pytest.mark.parametrize("name", [LAYER, extended("planted/concepts.html"), extended(CONCEPT)])
 def test_plotly_comes_only_when_asked_for(chromium: Browser, folder: Path, name: str) -> None:
     with open_page(chromium, folder, name) as page:
         assert page.evaluate("typeof window.Plotly") == "undefined"
@@ -627,7 +630,7 @@ def test_the_site_works_from_a_sub_folder_of_a_server(chromium: Browser, folder:
         server.server_close()
 
 
-@pytest.mark.parametrize("name", [HOME, LAYER, UNIT, CONCEPT])
+@pytest.mark.parametrize("name", [extended(HOME), extended(LAYER), UNIT, extended(CONCEPT)])
 def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, name: str) -> None:
     with open_page(chromium, folder, name) as page:
         page.evaluate("document.documentElement.dataset.theme = 'dark'")
@@ -637,7 +640,7 @@ def test_a_page_prints_its_content_in_dark_ink(chromium: Browser, folder: Path, 
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 28, 30)"
 
 
-@pytest.mark.parametrize("name", [CONCEPT, "planted/methods.html"])
+@pytest.mark.parametrize("name", [CONCEPT, extended("planted/methods.html")])
 def test_the_tab_of_a_page_is_on_the_screen_of_a_phone(chromium: Browser, folder: Path, name: str) -> None:
     """Or the menu in which it is."""
     with open_page(chromium, folder, name, viewport={"width": 390, "height": 844}) as page:

@@ -31,6 +31,7 @@ from dissectreport.report.html.places import Places
 from dissectreport.report.site.build import write_site
 from tests.support.dissections import example_dissection, with_interventions
 from tests.support.sites import Page, broken_links, contents, ious_without_context, page_text, pages
+from tests.support.tiers import extended
 from tests.support.variants import HOSTILE, as_published_run, with_hostile_names
 
 
@@ -360,7 +361,7 @@ def test_no_page_of_causes_prints_a_missing_number(site: Path) -> None:
         assert ious_without_context(Page(path.read_text("utf-8"))) == [], path
 
 
-@pytest.mark.parametrize("rule", ["iclr2019", "pnas2020"])
+@pytest.mark.parametrize("rule", ["iclr2019", extended("pnas2020")])
 def test_a_published_rule_has_the_same_pages(rule: str, dissection: Dissection, tmp_path: Path) -> None:
     write_site(as_published_run(rule, dissection), tmp_path)
     assert (tmp_path / "planted" / "concepts" / "tree.html").is_file()

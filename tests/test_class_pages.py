@@ -46,6 +46,7 @@ def words(path: Path) -> str:
     return " ".join(page.text(0).split())
 
 
+@pytest.mark.extended
 def test_no_bit_of_what_was_measured_and_written_changes_unnoticed(cache: Path, site: Path) -> None:
     unnoticed, tried = unnoticed_in_cache(cache)
     assert unnoticed == [] and tried > 1000

@@ -93,9 +93,8 @@ def test_a_run_on_a_cluster_leaves_the_bytes_of_one_process(cluster: Any, tmp_pa
     content = {}
     for name, more in (("one", {"workers": 1}), ("many", {"ray": "auto"})):
         cache = tmp_path / name
-        options = Options(
-            "planted", layers=("features",), quick=True, samples=64, cache=cache, device="cpu", artifacts=False, **more
-        )
+        less = {"samples": 64, "controls": False, "interventions": False, "artifacts": False}
+        options = Options("planted", layers=("features",), quick=True, cache=cache, device="cpu", **less, **more)
         dissectreport.measure(options)
         content[name] = {path.relative_to(cache): path.read_bytes() for path in cache.rglob("*") if path.is_file()}
     assert content["one"] == content["many"]

@@ -20,6 +20,7 @@ from dissectreport.report.site.fixed_comparison import write_comparison
 from dissectreport.report.site.summaries import read_summaries
 from tests.support.browsers import assert_fits, assert_no_violation, open_page, wait_until
 from tests.support.dissections import example_dissection, with_interventions
+from tests.support.tiers import extended
 from tests.support.variants import of_training, under_rule, with_concept_renamed, with_hostile_names, with_quality
 
 pytestmark = pytest.mark.browser
@@ -96,15 +97,15 @@ def content(page: Page) -> dict[str, Any]:
     "layers",
     [
         ("one/layer2", "two/layer2"),
-        ("two/layer1", "one/layer2", "two/layer2"),
-        ("one/layer1", "three/layer1"),
-        ("two/layer1", "variant/layer1"),
+        extended(("two/layer1", "one/layer2", "two/layer2")),
+        extended(("one/layer1", "three/layer1")),
+        extended(("two/layer1", "variant/layer1")),
         ("one/layer1", "one-pnas2020/layer1", "three/layer3", "two/layer1"),
-        ("one/layer1", "one-pnas2020/layer1"),
+        extended(("one/layer1", "one-pnas2020/layer1")),
         ("one/layer1", "apart/layer1"),
-        ("one/layer1", "two/layer1", "one/layer2", "one-pnas2020/layer1"),
+        extended(("one/layer1", "two/layer1", "one/layer2", "one-pnas2020/layer1")),
         ("middle/layer1", "two/layer1", "one/layer1"),
-        ("one/layer1", "one/layer2"),
+        extended(("one/layer1", "one/layer2")),
     ],
 )
 def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
@@ -134,7 +135,9 @@ def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
         assert len(wanted["summary"]) > 4 and len(wanted["concepts"]) > 8
 
 
-@pytest.mark.parametrize("name", ["index.html", address("one", "two"), address("one", "two", "three/layer2"), "fixed"])
+@pytest.mark.parametrize(
+    "name", ["index.html", address("one", "two"), extended(address("one", "two", "three/layer2")), "fixed"]
+)
 def test_pages_of_many_models_are_quiet_fit_every_screen_and_have_no_violation(
     chromium: Browser, many: Path, name: str
 ) -> None:
@@ -260,13 +263,11 @@ def test_a_concept_is_shown_by_its_strongest_unit_in_each_model(chromium: Browse
         page.wait_for_url("**/one/layer2/unit-*.html")
 
 
-def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, tmp_path: Path) -> None:
-    for made in (example_dissection(units=12, name="one"), example_dissection(units=12, name="two", seed=1)):
-        write_site(with_detail(made, DETAILS[-1]), tmp_path, settings=SiteSettings(DETAILS[-1]))
-    with open_page(chromium, tmp_path, address("one/layer2", "two/layer2")) as page:
+def test_without_pages_of_units_a_card_leads_to_the_unit_on_its_layer(chromium: Browser, many: Path) -> None:
+    with open_page(chromium, many, address("middle/layer2", "variant/layer2")) as page:
         ready(page)
         page.locator("#best .card").first.click()
-        page.wait_for_url("**/one/layer2/index.html#u=*")
+        page.wait_for_url("**/middle/layer2/index.html#u=*")
 
 
 def test_models_and_layers_that_are_not_on_the_site_are_named(chromium: Browser, many: Path) -> None:
@@ -347,7 +348,7 @@ def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> Non
         page.wait_for_url("**/two/index.html")
 
 
-@pytest.mark.parametrize("name", [address("one", "two"), "fixed"])
+@pytest.mark.parametrize("name", [address("one", "two"), extended("fixed")])
 def test_a_comparison_prints_in_dark_ink(chromium: Browser, many: Path, name: str) -> None:
     with open_page(chromium, many, fixed(many, "one", "two") if name == "fixed" else name) as page:
         page.wait_for_selector("#summary li")

@@ -84,6 +84,7 @@ def written(page: str, narrower: Mapping[str, str] | None = None) -> None:
         Path(name).write_text(code)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_the_page_on_directions_can_be_followed(place: Path) -> None:
     written("directions.md")
@@ -93,6 +94,7 @@ def test_the_page_on_directions_can_be_followed(place: Path) -> None:
     assert len(table.splitlines()) == 17
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_the_page_on_networks_that_read_images_can_be_followed(place: Path) -> None:
     narrower = {"(3, 16), (16, 32), (32, 64)": "(3, 4), (4, 8), (8, 16)", "nn.Linear(64, 1)": "nn.Linear(16, 1)"}

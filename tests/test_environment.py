@@ -20,6 +20,7 @@ from dissectreport.errors import DissectReportError, ModelError, OutputError, an
 from dissectreport.pipeline.reproduce import comma_joined
 from dissectreport.pipeline.requests import with_commas
 from dissectreport.run.engine import Workers
+from tests.support.tiers import extended
 
 PROGRAM = [sys.executable, "-m", "dissectreport"]
 NETWORK = """
@@ -60,7 +61,7 @@ def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("encoding", ["cp1251", "cp437", "ascii"])
+@pytest.mark.parametrize("encoding", [extended("cp1251"), extended("cp437"), "ascii"])
 def test_characters_that_a_code_page_lacks_are_replaced(encoding: str) -> None:
     done = run("layers", "planted", env={"PYTHONIOENCODING": encoding})
     assert done.returncode == 0 and "features" in done.stdout and "Traceback" not in done.stderr
@@ -197,7 +198,9 @@ def running_in_group(group: int) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "workers"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)])
+@pytest.mark.parametrize(
+    ("kind", "workers"), [extended(signal.SIGINT, 1), (signal.SIGINT, 2), extended(signal.SIGTERM, 2)]
+)
 def test_a_signal_ends_every_process_although_a_plugin_hangs(
     tmp_path: Path, kind: signal.Signals, workers: int
 ) -> None:
@@ -206,11 +209,17 @@ def test_a_signal_ends_every_process_although_a_plugin_hangs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    "busy",
-    [KEEPS_THE_LOCK, STARTS_A_PROCESS, IGNORES_SIGNALS],
-    ids=["keeps the lock", "starts a process", "ignores signals"],
+    ("busy", "workers"),
+    [
+        (KEEPS_THE_LOCK, 2),
+        (STARTS_A_PROCESS, 1),
+        (IGNORES_SIGNALS, 2),
+        extended(KEEPS_THE_LOCK, 1),
+        extended(STARTS_A_PROCESS, 2),
+        extended(IGNORES_SIGNALS, 1),
+    ],
+    ids=["lock 2", "process 1", "signals 2", "lock 1", "process 2", "signals 1"],
 )
 def test_nothing_that_a_plugin_does_outlives_a_signal(tmp_path: Path, busy: str, workers: int) -> None:
     status, errors = stopped(tmp_path, busy, signal.SIGTERM, workers)

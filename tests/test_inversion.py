@@ -78,6 +78,7 @@ def test_steps_bring_images_nearer_and_residuals_bring_them_nearer_still(models:
     assert len(found.latents) == 2 and not torch.equal(found.latents[0], found.latents[1])
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_a_sample_is_found_again_with_the_default_steps() -> None:
     models = Source("scenes_pgan", "scenes").models()
@@ -230,6 +231,7 @@ def test_an_edit_is_shown_on_a_photo(models: Models, inverted: Path, tmp_path: P
     assert result.table["after"][0] == pytest.approx(float((labels == sky).any(1).float().mean()), abs=0.01)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_a_gallery_has_photos_with_their_residuals(models: Models, inverted: Path) -> None:
     made = make_painting(Source(MODEL, "scenes"))(PaintRequest("layer4", 1, (0, 1, 2), (), (str(inverted),)))

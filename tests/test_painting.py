@@ -249,6 +249,7 @@ def test_a_site_has_the_page_and_the_runtime_only_where_wanted(measured: Path, t
     assert not [name for name in files_of(out) if "paint.html" in name or "onnxruntime" in name or "/paint/" in name]
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_no_bit_of_an_exported_network_changes_unnoticed(measured: Path, tmp_path: Path) -> None:
     unnoticed, tried = unnoticed_in_cache(Path(shutil.copytree(measured, tmp_path / "cache")))

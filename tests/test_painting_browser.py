@@ -38,6 +38,7 @@ from tests.support.painting import (
     write_overview,
     write_paint_site,
 )
+from tests.support.tiers import extended
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -222,7 +223,7 @@ def test_units_random_units_repair_and_new_scenes(chromium: Browser, paint_site:
         assert (pixels(page, "original") != before).any()
 
 
-@pytest.mark.parametrize("sample", ["9007199254740991", "-7", "1e3.5", "two"])
+@pytest.mark.parametrize("sample", ["9007199254740991", extended("-7"), extended("1e3.5"), extended("two")])
 def test_a_scene_that_cannot_be_is_said_and_the_page_goes_on(
     chromium: Browser, paint_site: PaintSite, sample: str
 ) -> None:
@@ -252,6 +253,7 @@ def test_the_first_stroke_is_of_a_brush_that_changes_the_image(chromium: Browser
     assert chosen == str(int(np.argmax(added)))
 
 
+@pytest.mark.extended
 def test_it_works_in_a_sub_folder_of_a_server(chromium: Browser, paint_site: PaintSite) -> None:
     with served(paint_site.folder.parent) as address:
         page = chromium.new_page()
@@ -278,6 +280,7 @@ def test_units_are_switched_off_on_the_overview(chromium: Browser, paint_site: P
     assert (np.abs(shown - edited_image(Options(MODEL), edits).astype(int)).max(2) <= 1).mean() >= 0.999
 
 
+@pytest.mark.extended
 def test_a_graphics_processor_draws_the_same(chromium: Browser, paint_site: PaintSite) -> None:
     """In software, because there is none here."""
     flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]

@@ -20,6 +20,7 @@ from dissectreport.segmenters.colour import ColourSegmenter
 from dissectreport.worker import painting
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.painting import CHECKED, PaintRequest, make_painting
+from tests.support.tiers import extended
 
 FAMILIES = Path(__file__).parent / "fixtures" / "families"
 AUTOENCODERS = Path(__file__).parent / "fixtures" / "autoencoders"
@@ -39,6 +40,8 @@ DRAWING_ON = {
     "biggan_ajbrock_G_ema.pth": "blocks.1.0",
 }
 """Others of these families, whose part up to a layer has the same operations, by a layer near the image."""
+FEW = ("rosinality_train_32.pt", "biggan_ajbrock_G_ema_hier.pth", "biggan_ajbrock_G_ema.pth")
+"""Those that `make test` exports; all others are members of the same kinds."""
 SAMPLES = tuple(range(CHECKED + 1))
 
 
@@ -65,7 +68,7 @@ def as_torch_draws(source: Source, number: int, image: np.ndarray) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", DRAWING)
+@pytest.mark.parametrize("file", [file if file in FEW else extended(file) for file in DRAWING])
 def test_generators_of_every_family_are_exported_before_and_after_a_layer(file: str) -> None:
     source, layer = of(file, DRAWING[file])
     painted = make_painting(source)(PaintRequest(layer, 1, SAMPLES, ()))
@@ -78,7 +81,7 @@ def test_generators_of_every_family_are_exported_before_and_after_a_layer(file: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", DRAWING_ON)
+@pytest.mark.parametrize("file", [file if file in FEW else extended(file) for file in DRAWING_ON])
 def test_relatives_of_these_are_exported_after_a_layer(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(painting, "MOST_WEIGHTS", 0)  # The part up to the layer is too large for a page.
     source, layer = of(file, DRAWING_ON[file])

@@ -100,6 +100,7 @@ def test_what_cannot_be_divided_or_merged_is_refused(tmp_path: Path) -> None:
         merge(options(tmp_path), [tmp_path / "nothing"])
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_the_page_on_many_machines_can_be_followed(tmp_path: Path) -> None:
     programs = tmp_path / "programs"

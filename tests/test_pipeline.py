@@ -345,10 +345,11 @@ def test_the_tables_say_what_was_planted(dissected):
     assert (layer.formulas.better, layer.formulas.better_by_chance) == (1, 0)
 
 
-def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(dissected, large, monkeypatch):
-    (whole,) = dissected.layers
+def test_a_layer_scored_a_few_units_at_a_time_has_the_same_tables(copied, monkeypatch):
+    measured(copied, samples=160)
+    (whole,) = load_dissection("planted", cache=copied).layers
     monkeypatch.setattr(corrected_rule, "AT_ONCE", 13)
-    (parts,) = load_dissection("planted", cache=large).layers
+    (parts,) = load_dissection("planted", cache=copied).layers
     for name in ("table", "labels", "pairs", "controls", "correlated"):
         assert getattr(whole, name).equals(getattr(parts, name)), name
     for name, value in vars(whole.curves).items():
@@ -661,6 +662,7 @@ def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, t
     assert set(before) >= KINDS and content(cache) == content(intervened)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
@@ -786,6 +788,7 @@ def test_without_gradients_there_are_no_interventions_and_it_is_said(tmp_path):
         measured(tmp_path, **INTERVENED | changes | {"concepts": ("red",)})
 
 
+@pytest.mark.extended
 def test_interventions_follow_a_published_rule_too(tmp_path):
     measured(tmp_path, **INTERVENED | {"rule": "iclr2019", "samples": 96, "concepts": ("grass",)})
     found = load_dissection("planted", "iclr2019", cache=tmp_path).interventions

@@ -23,6 +23,7 @@ from dissectreport.report.site.summaries import read_summaries
 from tests.support.dissections import example_dissection
 from tests.support.reporters import RecordingReporter
 from tests.support.sites import broken_links, contents
+from tests.support.tiers import extended
 
 
 def run(*words: Any) -> Any:
@@ -148,7 +149,7 @@ def test_a_draft_of_ones_own_is_neither_replaced_nor_pushed(made: Path, bare: Pa
     assert git(Path.cwd(), "rev-parse", "gh-pages@{1}").strip() == tip, "it can still be found"
 
 
-@pytest.mark.parametrize(("name", "content"), [("notes.md", "mine"), ("planted/index.html", "edited by hand")])
+@pytest.mark.parametrize(("name", "content"), [("notes.md", "mine"), extended("planted/index.html", "edited by hand")])
 def test_a_draft_on_top_of_a_published_site_is_refused(made: Path, bare: Path, name: str, content: str) -> None:
     assert run(made).exit_code == 0
     draft("gh-pages", name, content)
@@ -314,6 +315,7 @@ def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
     assert not broken_links(tmp_path)
 
 
+@pytest.mark.extended
 def test_fitting_renders_the_site_again_step_by_step_and_reports_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

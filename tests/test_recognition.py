@@ -17,6 +17,7 @@ from dissectreport.pipeline import cache_tools
 from dissectreport.pipeline.options import Options
 from dissectreport.records.behaviour import Behaviour
 from tests.support.reporters import RecordingReporter
+from tests.support.tiers import extended
 
 NETWORK = """
 import torch
@@ -85,7 +86,10 @@ def test_the_same_code_is_recognised(place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "before", "after", "who"),
-    [("helper.py", "return x", "return 0.5 * x", "generator"), ("rule.py", "> 0", "> 0.1", "segmenter")],
+    [
+        ("helper.py", "return x", "return 0.5 * x", "generator"),
+        extended("rule.py", "> 0", "> 0.1", "segmenter"),
+    ],
 )
 def test_numbers_of_a_changed_helper_are_not_used_again(
     place: Path, file: str, before: str, after: str, who: str

@@ -26,6 +26,7 @@ from dissectreport.review.preferences import Preferred, read_choices
 from tests.support.browsers import THEMES, open_page, violations
 from tests.support.dissections import example_dissection, with_interventions, with_real_images
 from tests.support.sites import broken_links
+from tests.support.tiers import extended
 
 SHEET = "planted/layer1/review.html"
 BLIND = "planted/preference.html"
@@ -88,7 +89,7 @@ def test_pages_are_quiet_fit_a_phone_and_have_no_serious_violation(chromium: Bro
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, extended(1440)])
 def test_both_images_of_a_pair_are_equally_wide_before_and_after_the_choice(
     chromium: Browser, folder: Path, width: int
 ) -> None:

@@ -141,7 +141,8 @@ def drawn(found: Dissection, out: Path, name: str) -> Written:
     return write_site(found, out, settings=SiteSettings(detail_named(name)))
 
 
-def test_every_step_takes_less_and_its_links_still_lead_somewhere(dissection: Dissection, tmp_path: Path) -> None:
+def test_every_step_takes_less_and_its_links_still_lead_somewhere(tmp_path: Path) -> None:
+    dissection = with_interventions(example_dissection(units=6, layers=1))
     large = replace(dissection.pictures, pixels=dissection.pictures.pixels.repeat(4, 1).repeat(4, 2))
     found, sizes = replace(dissection, pictures=large), []
     for detail in DETAILS:

@@ -34,6 +34,7 @@ from dissectreport.run.rules import RULES
 from tests.support.dissections import example_dissection
 from tests.support.pictures import random_pixels
 from tests.support.sites import Page, broken_links, contents, ious_without_context, page_text, pages
+from tests.support.tiers import extended
 from tests.support.variants import as_published_run, with_hostile_names
 
 
@@ -195,6 +196,7 @@ def test_pages_reach_for_nothing_outside_the_folder(site: Path) -> None:
         assert not re.search(r"https?://|@import|\bfetch\(|XMLHttpRequest|type=.module", text), path
 
 
+@pytest.mark.extended
 def test_rendering_needs_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['torch'] = None\n"
@@ -297,7 +299,7 @@ def test_a_full_disk_leaves_old_or_new_files_and_never_half_of_one(
     for one in (old, new):
         places = Places.of(one)
         gathered[id(one)] = gather(Site(one, places, load_assets()[0]))
-    for limit in (*range(8), *range(8, 400, 19)):
+    for limit in (*range(0, 8, 2), *range(8, 400, 39)):
         out = tmp_path / "site"
         monkeypatch.setattr(Path, "write_bytes", real)
         write_site(old, out)
@@ -333,7 +335,7 @@ def test_the_same_files_are_rendered_by_any_process_and_in_any_order(tmp_path: P
             # What other processes do goes there and comes back in bytes.
             yield part, pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(work))(part)))
 
-    dissection = example_dissection(units=20, layers=2)
+    dissection = example_dissection(units=20, layers=1)
     write_site(dissection, tmp_path / "here")
     write_site(dissection, tmp_path / "there", spread=last_first)
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
@@ -527,7 +529,7 @@ def test_every_rule_has_its_own_wording() -> None:
         assert set(words.columns) <= set(COLUMNS)
 
 
-@pytest.mark.parametrize("rule", ["iclr2019", "pnas2020"])
+@pytest.mark.parametrize("rule", [extended("iclr2019"), "pnas2020"])
 def test_a_published_rule_claims_neither_halves_nor_chance(rule: str, dissection: Dissection, tmp_path: Path) -> None:
     made = as_published_run(rule, dissection)
     write_site(made, tmp_path)
@@ -591,6 +593,7 @@ def test_the_heat_map_and_its_table_hold_the_same_numbers(site: Path) -> None:
         assert cells == [words.replace(" 1 units", " 1 unit") for words in told]
 
 
+@pytest.mark.extended
 def test_the_page_of_512_units_weighs_less_than_a_megabyte_before_scrolling(tmp_path: Path) -> None:
     from dissectreport.report.common.model import Site
     from dissectreport.report.common.rendering import render

@@ -249,6 +249,7 @@ def test_without_the_extra_the_error_says_what_to_install(
             load()
 
 
+@pytest.mark.extended
 def test_nothing_is_said_while_the_first_checkpoint_of_a_process_loads(folder: Path) -> None:
     code = f"from dissectreport import plugins; plugins.segmenter('ade20k:{folder}')"
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

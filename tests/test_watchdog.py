@@ -12,6 +12,7 @@ import pytest
 from dissectreport.errors import DissectReportError
 from dissectreport.run.engine import Workers
 from dissectreport.run.watchdog import call_of
+from tests.support.tiers import extended
 
 LIMIT, LONG = 1.0, 5.0
 """Seconds; the longer one is for calls that must not be late on a busy machine."""
@@ -45,7 +46,7 @@ def test_a_call_that_hangs_in_a_worker_is_named() -> None:
         list(pool.run(hangs, [1, 2]))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [extended(1), 2])
 def test_the_limit_is_that_of_one_call(workers: int) -> None:
     with Workers(workers, LONG) as pool:
         assert sorted(pool.run(answers, [1, 2])) == [(1, 1), (2, 2)]
