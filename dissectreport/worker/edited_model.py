@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dissectreport.errors import FeaturesError, SegmenterError
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
 from dissectreport.networks.hooks import NotFinite, check_finite
 from dissectreport.run.plan import InterventionKey
@@ -70,15 +71,23 @@ class EditedModel:
         return prefix
 
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
-        """(n, 3, height, width) float32 images of edited activations; ModelError where they are not finite."""
+        """(n, 3, height, width) float32 images of edited activations; NotFinite where they are not finite."""
+        images = self.unchecked_images(at, activations)
+        self.check(torch.isfinite(images).all())
+        return images
+
+    def unchecked_images(self, at: Prefix, activations: Tensor) -> Tensor:
+        """The same, without asking whether they are finite, for which an accelerator would have to be waited for."""
         with self.autocast():
-            images = self.networks.call_generator(at.z, lambda: at.images(activations)).float()
-        if not bool(torch.isfinite(images).all()):
+            return self.networks.call_generator(at.z, lambda: at.images(activations)).float()
+
+    def check(self, finite: Tensor | np.bool_) -> None:
+        """Raise NotFinite unless all images of an edit are `finite`."""
+        if not bool(finite):
             raise NotFinite(
                 f"an edit of layer {self.key.layer!r} makes an image that is not finite",
                 "choose another --intervention-layer, or --precision float32",
             )
-        return images
 
     def labels(self, images: Tensor) -> Tensor:
         """(n, slots, h, w) concept numbers."""
@@ -97,10 +106,29 @@ class EditedModel:
 
     def areas(self, at: Prefix, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
-        return pixels_by_image(self.labels_at(at, activations), len(self.networks.segmenter.vocabulary))
+        with torch.no_grad():
+            return self.pixels(self.unchecked_images(at, activations))
+
+    def pixels(self, images: Tensor) -> Ints:
+        """(n, c) pixels of every concept in unchecked images; NotFinite where these are not finite.
+
+        Whether they are is copied together with the pixels: an accelerator is waited for once.
+        """
+        finite, concepts = torch.isfinite(images).all(), len(self.networks.segmenter.vocabulary)
+        try:
+            labels = self.labels(images)
+        except SegmenterError:
+            self.check(finite)
+            raise
+        pixels = pixel_counts(labels, concepts).flatten()
+        copied = torch.cat([pixels, finite[None].to(pixels.dtype)]).cpu().numpy()
+        self.check(copied[-1] > 0)
+        return copied[:-1].reshape(len(images), concepts)
 
     def variants(self, at: Prefix, edits: Sequence[Edit]) -> Iterator[Tensor]:
         """(k * n, 3, height, width) images of the next k edits, one edit after the other, until there are no more.
+
+        Whether they are finite is for `pixels` or `check` to ask.
 
         On a processor one edit runs at a time: its maps then fit into the cache. An accelerator runs many at once.
         """
@@ -121,21 +149,32 @@ class EditedModel:
 
     def _images_of(self, at: Prefix, edits: Sequence[Edit]) -> Tensor:
         if len(edits) == 1:
-            return self.images(at, edits[0](at.activations))
-        return self.images(at.repeated(len(edits)), stacked(at.activations, edits))
+            return self.unchecked_images(at, edits[0](at.activations))
+        return self.unchecked_images(at.repeated(len(edits)), stacked(at.activations, edits))
 
     def areas_of(self, at: Prefix, edits: Sequence[Edit]) -> Ints:
         """(n, edits, c) pixels of every concept of the vocabulary after each edit."""
         count, concepts = len(at.z), len(self.networks.segmenter.vocabulary)
-        areas = [pixels_by_image(self.labels(images), concepts) for images in self.variants(at, edits)]
+        areas = [self.pixels(images) for images in self.variants(at, edits)]
         return np.ascontiguousarray(np.concatenate(areas).reshape(len(edits), count, concepts).swapaxes(0, 1))
 
     def features_of(self, at: Prefix, edits: Sequence[Edit]) -> NDArray[np.float32]:
         """(n, edits, d) features of the images after each edit."""
         with torch.no_grad():
-            rows = [self.features(images).cpu().numpy() for images in self.variants(at, edits)]
-        every = np.concatenate(rows)
+            every = np.concatenate([self.finite_features(images) for images in self.variants(at, edits)])
         return np.ascontiguousarray(every.reshape(len(edits), len(at.z), every.shape[1]).swapaxes(0, 1))
+
+    def finite_features(self, images: Tensor) -> NDArray[np.float32]:
+        """(n, d) features of unchecked images; NotFinite where these are not finite, which is copied with them."""
+        finite = torch.isfinite(images).all()
+        try:
+            features = self.features(images)
+        except FeaturesError:
+            self.check(finite)
+            raise
+        copied = torch.cat([features, finite.to(features.dtype).expand(1, features.shape[1])]).cpu().numpy()
+        self.check(copied[-1, 0] > 0)
+        return copied[:-1]
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) probability of each of k concepts, with gradients."""
@@ -145,6 +184,11 @@ class EditedModel:
 
 def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
     """(n, slots, h, w) -> (n, concepts) pixels; a concept in several slots of a pixel counts once, nothing never."""
+    return pixel_counts(labels, concepts).cpu().numpy()
+
+
+def pixel_counts(labels: Tensor, concepts: int) -> Tensor:
+    """The same, on the device of the labels."""
     flat = labels.flatten(2)
     slots = []
     for slot in range(flat.shape[1]):
@@ -157,7 +201,7 @@ def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
     counts.scatter_add_(0, numbers, torch.ones_like(numbers))
     pixels = counts.reshape(len(flat), concepts)
     pixels[:, 0] = 0
-    return pixels.cpu().numpy()
+    return pixels
 
 
 def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]]:

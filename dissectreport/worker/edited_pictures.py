@@ -14,8 +14,7 @@ from torch.nn import functional
 from dissectreport.networks.edits import Edit, Prefix
 from dissectreport.records.interventions import EditedPictures, Units, UnitStrips
 from dissectreport.run.plan import InterventionKey
-from dissectreport.stats.base import Ints
-from dissectreport.worker.edited_model import EditedModel, image_pair, open_held_out, pixels_by_image
+from dissectreport.worker.edited_model import EditedModel, image_pair, open_held_out
 from dissectreport.worker.gradients import gradients
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.pictures import as_bytes, segmented
@@ -122,25 +121,20 @@ def make_unit_strips(source: Source, key: InterventionKey) -> Callable[[StripGro
             before = model.images(at, at.activations)
         pixels, pictures = [], []
         for images in model.variants(at, [Edit((unit,)) for unit in group.units]):
-            pixels.append(pixels_of(model, images, group.concept))
+            pixels.append(model.pixels(images)[:, group.concept])
             pictures.append(small(images))
         shape = len(group.units), len(group.samples)
         return UnitStrips(
             concept=group.concept,
             units=group.units,
             samples=np.array(group.samples, np.int64),
-            pixels_before=pixels_of(model, before, group.concept),
+            pixels_before=model.pixels(before)[:, group.concept],
             pixels_after=np.concatenate(pixels).reshape(shape),
             before=small(before),
             after=(after := np.concatenate(pictures)).reshape(*shape, *after.shape[1:]),
         )
 
     return work
-
-
-def pixels_of(model: EditedModel, images: Tensor, concept: int) -> Ints:
-    """(n,) pixels of a concept in images."""
-    return pixels_by_image(model.labels(images), len(model.networks.segmenter.vocabulary))[:, concept]
 
 
 def small(images: Tensor) -> NDArray[np.uint8]:
