@@ -107,7 +107,7 @@ def odd_tensors(draw: DrawFn) -> bytes:
 
 CHANGES: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda value: value,
-    lambda value: value[..., :1].clone(),
+    lambda value: value[..., :1].clone() if value.ndim else value,
     lambda value: value.reshape(-1)[:0].clone(),
     lambda value: value.reshape(-1)[0].clone(),
     lambda value: value[None].clone(),

@@ -81,7 +81,7 @@ def _quoted_file(text: str) -> str:
     layer, equals, file = text.partition("=")
     if not layer or not file:
         raise BadOption(f"directions are given as LAYER=FILE, such as layer4=directions.safetensors, not {text!r}")
-    return quote(os.fsencode(f"{layer}{equals}{file}"), safe="")
+    return _quoted(f"{layer}{equals}{file}", "")
 
 
 def split_directions(model: str) -> tuple[str, tuple[tuple[str, Path], ...]]:
@@ -107,7 +107,15 @@ def split_directions(model: str) -> tuple[str, tuple[tuple[str, Path], ...]]:
 
 def quoted_path(path: Path, safe: str = "") -> str:
     """A path as the value of a setting, without the characters that separate settings, except those in `safe`."""
-    return quote(os.fsencode(path), safe=safe)
+    return _quoted(os.fspath(path), safe)
+
+
+def _quoted(name: str, safe: str) -> str:
+    """A name of a file as the value of a setting; a BadOption if no file can have it."""
+    try:
+        return quote(os.fsencode(name), safe=safe)
+    except UnicodeEncodeError as error:
+        raise BadOption(f"{name!a} has a character that no name of a file can have; give another name") from error
 
 
 def unquoted_path(value: str) -> Path:
