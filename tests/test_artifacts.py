@@ -20,6 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import dissectreport
+from dissectreport.analysis.artifacts import exciting, repair_quality
 from dissectreport.analysis.artifacts import selection as diagnosis
 from dissectreport.analysis.artifacts.plan import artifact_plan, matched_units
 from dissectreport.analysis.artifacts.quality import Reference, frechet_distance, too_few_for_covariance
@@ -142,7 +143,7 @@ def test_the_decrease_is_that_of_the_measure_of_quality() -> None:
     random = np.random.default_rng(5)
     real, variants = random.standard_normal((200, D)), random.standard_normal((120, 3, D)) + 0.2
     reference = Reference.of(real)
-    _, changes = diagnosis.kernel_changes(reference, variants)
+    _, changes = repair_quality.kernel_changes(reference, variants)
     found = Effects.of(reference.scale(variants), reference.features)
     assert np.allclose(found.fall.value, [-float(one.value) for one in changes])
     assert np.allclose(found.fall.error(), [float(one.error()) for one in changes], rtol=0.3)
@@ -273,7 +274,7 @@ def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None
     random = np.random.default_rng(3)
     real, few = random.standard_normal((200, 9)), random.standard_normal((5, 6, 9)) + 0.3
     centre, covariance = real.mean(0), np.cov(real, rowvar=False)
-    found = diagnosis.low_rank_distances(few, centre, covariance)
+    found = exciting.low_rank_distances(few, centre, covariance)
     wanted = [frechet_distance(rows.mean(0), np.cov(rows, rowvar=False), centre, covariance) for rows in few]
     assert np.allclose(found, wanted)
 
@@ -281,11 +282,11 @@ def test_few_images_are_as_far_from_real_ones_as_their_covariance_says() -> None
 def test_random_subsets_have_as_much_of_the_concept() -> None:
     area = np.arange(400) // 2 * (np.arange(400) > 200)
     top = np.argsort(-area)[:20]
-    drawn = diagnosis.matched_subsets(area, top, np.random.RandomState(0))
-    assert drawn.shape == (diagnosis.SUBSETS, 20)
+    drawn = exciting.matched_subsets(area, top, np.random.RandomState(0))
+    assert drawn.shape == (exciting.SUBSETS, 20)
     assert (area[drawn] >= np.quantile(area, 0.9)).all(), "all tops are in the last tenth"
     assert all(len(set(rows)) == 20 for rows in drawn.tolist())
-    assert len({tuple(sorted(rows)) for rows in drawn.tolist()}) == diagnosis.SUBSETS
+    assert len({tuple(sorted(rows)) for rows in drawn.tolist()}) == exciting.SUBSETS
 
 
 def test_controls_have_the_mean_activation_of_leading_units() -> None:
@@ -307,8 +308,8 @@ def change(value: float, error: float = 0.01) -> Halved:
     return Halved(np.array(value), np.array(value) + error * np.tile([1.0, -1.0], 19))
 
 
-def size_changes(values: dict[int, float]) -> diagnosis.SizeChanges:
-    return diagnosis.SizeChanges(change(1.0), {size: change(value) for size, value in values.items()})
+def size_changes(values: dict[int, float]) -> repair_quality.SizeChanges:
+    return repair_quality.SizeChanges(change(1.0), {size: change(value) for size, value in values.items()})
 
 
 def test_the_repair_is_the_fewest_units_within_an_error_of_the_best() -> None:

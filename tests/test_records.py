@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dissectreport.analysis.artifacts.quality import Reference
-from dissectreport.analysis.artifacts.selection import Qualities, SizeChanges
+from dissectreport.analysis.artifacts.repair_quality import Qualities, SizeChanges
 from dissectreport.cache.reader import FIELDS, NAMES, CacheReader, save
 from dissectreport.cache.records import every, source_of
 from dissectreport.cache.store import Store

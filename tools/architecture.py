@@ -54,6 +54,7 @@ INNER = {
     "report": ("export", "site", "compare", "pages", "paint", "artifacts", "classes", "causes", "common", "html"),
     "analysis": (
         "assemble",
+        "record_source",
         "comparison",
         "artifacts",
         "classes",

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from dissectreport.analysis.artifacts.plan import artifact_plan
 from dissectreport.analysis.artifacts.quality import Reference, too_few_for_covariance
+from dissectreport.analysis.artifacts.repair_quality import Qualities, SizeChanges
 from dissectreport.analysis.artifacts.selection import (
     Effects,
-    Qualities,
     RealismSides,
     SecondEffects,
     SingleEffects,
     SingleUnits,
-    SizeChanges,
     judge_units,
 )
 from dissectreport.analysis.results.artifacts import CANDIDATES

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dissectreport.cache.reader import packed_stats, read, save, shard_name, stat_of
+from dissectreport.cache.reader import read, save, shard_name, stat_of
 from dissectreport.cache.records import LayerRecord, Record, is_named_by_content, source_of, unique_name
 from dissectreport.cache.store import Store, digest
-from dissectreport.errors import ModelError, answered, counted
+from dissectreport.errors import ModelError, counted
+from dissectreport.pipeline.image_passes import ImagePasses
 from dissectreport.pipeline.pass_runner import PassRunner
 from dissectreport.pipeline.pilot_progress import PilotProgress
 from dissectreport.pipeline.prepare import Job
@@ -20,17 +19,16 @@ from dissectreport.pipeline.provenance import identity, versions
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.reproduce import publishable_facts, reproduce
 from dissectreport.pipeline.tasks import Task
-from dissectreport.records.dissection import SegmentedImages, StoredThresholds, UnitScales
+from dissectreport.records.dissection import StoredThresholds, UnitScales
 from dissectreport.run import engine
-from dissectreport.run.plan import FORMAT, ROTATIONS, Plan, Reading
+from dissectreport.run.plan import ROTATIONS, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
-from dissectreport.run.shards import SHARD, WHOLE, RunPart, Shard, shards
+from dissectreport.run.shards import WHOLE, RunPart, Shard, shards
 from dissectreport.stats.activation_range import ActivationRange
 from dissectreport.stats.base import merge_all
 from dissectreport.stats.categories import Categories, numbered
 from dissectreport.stats.ends import Ends
 from dissectreport.stats.joint import Joint
-from dissectreport.stats.peaks import Peaks
 from dissectreport.stats.replaced import Replaced, most_replaced
 from dissectreport.stats.thresholds import RULE_THRESHOLDS
 
@@ -40,12 +38,6 @@ if TYPE_CHECKING:
 
 UNTRAINED = 1
 """Seed of the untrained generator's weights."""
-LOOKUP = 12
-"""Images in which a reader can look up which units are active."""
-TRUST = 12
-"""Images whose segmentation is shown."""
-REAL = 528
-"""Real images in which concepts are counted, to compare with those of generated images."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +87,14 @@ class DissectionPasses:
         """The readings of random directions of all layers."""
         return [reading for readings in self.random_directions.values() for reading in readings]
 
-    @cached_property
-    def real(self) -> int:
-        """In how many real images concepts are counted; computed after the networks have been checked."""
-        return real_images(self.job)
-
     def run(self) -> Record:
         """Run all passes; the record is saved after everything that it names."""
         job = self.job
         measured, untrained = self.count()
-        pictures = self._make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
-        segmented = self._segment_real_images()
-        real = self._count_real_images()
+        images = ImagePasses(job, self.source, self.runner, self.workers, self.reporter)
+        pictures = images.make_pictures({reading.layer: measured[reading].counts for reading in self.readings})
+        segmented = images.segment_real_images()
+        real = images.count_real_images()
         layers = tuple(self._layer_record(reading.layer, measured, untrained) for reading in self.readings)
         record = self._record(layers, pictures, segmented, real)
         record.save(job.options.cache, self.reporter.say)
@@ -312,65 +300,6 @@ class DissectionPasses:
                 for reading in needed:
                     self.runner.save_shard(stores[reading], shard, stats[reading.key].values())
 
-    # --- images ---
-
-    def _make_pictures(self, counts: Mapping[str, str]) -> str:
-        """The folder with the images, maps and segmentations that pages show."""
-        from dissectreport.analysis.dissection.examples import examples
-        from dissectreport.worker.pictures import ShownSamples, make_pictures
-
-        job, parts = self.job, shards(self.job.samples, self.job.plan.shard)
-        peaks = {
-            layer: self.runner.total(Store(self.runner.cache / name), parts, Peaks) for layer, name in counts.items()
-        }
-        by_layer = {layer: examples(layer_peaks)[1] for layer, layer_peaks in peaks.items()}
-        pool = np.random.RandomState(2).permutation(job.samples)[: max(LOOKUP, TRUST)]
-        chosen = [np.sort(pool[:LOOKUP]), np.sort(pool[:TRUST])]
-        samples = np.unique(np.concatenate([*(numbers.flatten() for numbers in by_layer.values()), *chosen]))
-        store = self._store("pictures", job.plan, shown=digest({"samples": samples, **by_layer}))
-        make = partial(make_pictures, self.source, job.plan, ShownSamples(samples, by_layer, *chosen))
-        self.runner.save_values(store, make, shards(len(samples), SHARD), shard_name, Task.PICTURES, "samples")
-        return store.folder.name
-
-    def _real_facts(self) -> dict[str, Any]:
-        """What measurements of real images depend on, besides the pass."""
-        job, plan = self.job, self.job.plan
-        images = plan.generator if job.reference is None else job.reference.identity
-        return {"format": FORMAT, "images": images, "segmenter": plan.segmenter, "torch": plan.torch}
-
-    def _segment_real_images(self) -> str:
-        """The folder with segmented real images, of the reference or of the generator."""
-        from dissectreport.worker.real_images import make_segmented_images
-
-        store = self.runner.open("segmented", {**self._real_facts(), "count": TRUST})
-        if not self.runner.is_intact(store, SegmentedImages.FILE):
-            for _, images in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
-                save(store, images)
-        return store.folder.name
-
-    def _count_real_images(self) -> Mapping[str, Any]:
-        """The folder with the areas of concepts in real images, and the number of images; empty without any."""
-        from dissectreport.models.base import makes_images
-        from dissectreport.worker.real_images import make_real_areas
-
-        job, plan, count = self.job, self.job.plan, self.real
-        if not count:
-            if makes_images(job.generator):
-                self.reporter.say(
-                    f"no comparison with real images: {job.generator.name} has none of its own; add --reference FOLDER"
-                )
-            return {}
-        store = self.runner.open("real areas", {**self._real_facts(), "grid": plan.grid})
-        make = partial(make_real_areas, job.source, plan, count)
-        for shard, stats in self.runner.results(
-            make,
-            self.runner.missing(store, parts := shards(count, SHARD), shard_name),
-            parts,
-            Task.REAL_CONCEPTS,
-        ):
-            store.save(shard_name(shard), packed_stats(*stats.values()))
-        return {"folder": store.folder.name, "images": count}
-
     # --- stores ---
 
     def _thresholds_store(self, plan: Plan, reading: Reading) -> Store:
@@ -442,19 +371,6 @@ class DissectionPasses:
             reads=job.generator.description() if isinstance(job.generator, ImageModel) else {},
             source=source,
         )
-
-
-def real_images(job: Job) -> int:
-    """In how many real images concepts are counted, no more than are generated; 0 where there are none to compare."""
-    from dissectreport.models.base import makes_images
-
-    if not makes_images(job.generator):
-        return 0
-    if job.reference is not None:
-        return min(REAL, job.samples, len(job.reference.order(0)))
-    who = f"generator {job.generator.name!r} failed to give a real image"
-    image = answered(ModelError, who, lambda: job.generator.training_like_images(1))
-    return min(REAL, job.samples) if image is not None else 0
 
 
 def numbers_line(samples: Sequence[int], most: int = 8) -> str:

@@ -85,7 +85,7 @@ class DissectionStage:
 
     def seconds(self, run: RunContext) -> Mapping[Task, float]:
         """Seconds of one core that each task will take."""
-        from dissectreport.pipeline.dissection import real_images
+        from dissectreport.pipeline.image_passes import real_images
 
         return estimate.dissection_seconds(run.job, run.costs.networks, real_images(run.job), run.known)
 

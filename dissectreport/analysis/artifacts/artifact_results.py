@@ -13,19 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dissectreport.analysis.artifacts.detectable import detectable_again, detectable_effect
+from dissectreport.analysis.artifacts.exciting import Exciting, exciting
 from dissectreport.analysis.artifacts.quality import ImageQuality, Reference, too_few_for_covariance
+from dissectreport.analysis.artifacts.repair_quality import Qualities, SizeChanges, kernel_changes
 from dissectreport.analysis.artifacts.selection import (
     ArtifactVerdict,
-    Exciting,
-    Qualities,
     RealismSides,
     SecondEffects,
     SingleEffects,
     SingleUnits,
-    SizeChanges,
-    exciting,
     judge_units,
-    kernel_changes,
 )
 from dissectreport.analysis.common.halves import Halved
 from dissectreport.analysis.common.rank_correlation import (

@@ -1,4 +1,4 @@
-"""From features to artifact units: the effects of single units, the size of the repair, and the rules.
+"""From features to artifact units: the effects of single units, and the rules.
 
 The realism score is the witness function of the kernel distance (`worker.realism`); its gain, doubled, is the fall of
 the kernel distance to first order: the estimate by which units are ranked. The effect of ablating a unit is the
@@ -16,15 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport.analysis.artifacts.quality import (
-    ImageQuality,
     ImageSet,
     Reference,
     blocks,
     cubed,
-    kernel_distances,
-    measure_quality,
 )
-from dissectreport.analysis.common.halves import Halved
+from dissectreport.analysis.artifacts.repair_quality import kernel_changes
 from dissectreport.analysis.common.jackknife import Jackknife, benjamini_hochberg
 from dissectreport.analysis.results.artifacts import CANDIDATES, Role
 from dissectreport.records.artifacts import ArtifactPlan, Units
@@ -37,14 +34,6 @@ FALL = 2.0
 SIGNIFICANT = 0.05
 WORTH = 0.01
 """Smallest effect of an artifact unit, as a share of the kernel distance."""
-BINS = 10
-SUBSETS = 8
-"""Random subsets that the images which excite a unit are compared with."""
-EXCITING = 20
-"""Of so many images one is among those that excite a unit most; and at least so many are taken."""
-
-
-# --- single units ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -331,176 +320,3 @@ def judge_units(tests: SingleEffects, tested: SingleUnits, distance: float) -> A
     rest = np.setdiff1d(np.arange(len(q)), further)
     order = np.concatenate([part[np.argsort(-tests.value[part], kind="stable")] for part in (further, rest)])
     return ArtifactVerdict(q, artifact, order)
-
-
-# --- repair ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Qualities:
-    """The quality of the same images, without and with units ablated."""
-
-    FILE: ClassVar[str] = "quality"
-
-    real: ImageQuality
-    """Real images against other real ones."""
-    before: ImageQuality
-    """Without any edit."""
-    ablated: Mapping[int, ImageQuality]
-    """By the number of units that are ablated."""
-
-    @classmethod
-    def of(cls, reference: Reference, variants: NDArray[Any], sizes: Sequence[int]) -> Qualities:
-        """Of features (n, 1 + sizes, d), the first without any edit."""
-        real = reference.side(len(variants))
-        before, *after = (
-            measure_quality(real=real, generated=reference.scaled(variants[:, number]))
-            for number in range(1 + len(sizes))
-        )
-        return cls(reference.against_itself(len(variants)), before, dict(zip(sizes, after, strict=True)))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The qualities as arrays."""
-        named = {
-            "real": self.real,
-            "before": self.before,
-            **{str(size): quality_ablated for size, quality_ablated in self.ablated.items()},
-        }
-        arrays: dict[str, NDArray[Any]] = {"sizes": np.array(list(self.ablated), np.int64)}
-        for name, quality in named.items():
-            arrays[f"{name} images"] = np.array([quality.images, quality.dimension])
-            arrays[f"{name} measures"] = np.array(list(quality.measures))
-            arrays |= {f"{name} {measure}": packed(halved) for measure, halved in quality.measures.items()}
-        return arrays
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Qualities:
-        """The qualities back from arrays."""
-
-        def read(name: str) -> ImageQuality:
-            images, dimension = arrays[f"{name} images"].tolist()
-            measures = arrays[f"{name} measures"].tolist()
-            return ImageQuality(
-                images, dimension, {measure: Halved.of(arrays[f"{name} {measure}"]) for measure in measures}
-            )
-
-        return cls(read("real"), read("before"), {size: read(str(size)) for size in arrays["sizes"].tolist()})
-
-
-def packed(halved: Halved) -> NDArray[Any]:
-    """The figure of all images, then of each half, as one array, from which `Halved.of` makes it again."""
-    return np.concatenate([halved.value[None], halved.halves])
-
-
-def kernel_changes(reference: Reference, variants: NDArray[Any]) -> tuple[Halved, list[Halved]]:
-    """The kernel distance without any edit, and its change with each set, of features (n, 1 + sets, d).
-
-    The distance is to all real images of the reference, and changes are paired.
-    """
-    real = ImageSet(reference.features)
-    distances = [
-        Halved.of(kernel_distances(real=real, generated=reference.scaled(variants[:, number])))
-        for number in range(variants.shape[1])
-    ]
-    return distances[0], [distance.minus(distances[0]) for distance in distances[1:]]
-
-
-@dataclass(frozen=True)
-class SizeChanges:
-    """The change of the kernel distance with every size of the repair, on the latents that select one."""
-
-    FILE: ClassVar[str] = "changes"
-
-    before: Halved
-    """The kernel distance without any edit."""
-    changes: Mapping[int, Halved]
-    """By size."""
-
-    @classmethod
-    def of(cls, reference: Reference, variants: NDArray[Any], sizes: Sequence[int]) -> SizeChanges:
-        """Of features (n, 1 + sizes, d), the first without any edit."""
-        before, changes = kernel_changes(reference, variants)
-        return cls(before, dict(zip(sizes, changes, strict=True)))
-
-    @property
-    def kernel_distance(self) -> float:
-        """The kernel distance without any edit."""
-        return float(self.before.value)
-
-    def selected_size(self) -> int:
-        """How many units the repair ablates by `artifacts.CHOICE`; 0 where the distance significantly falls with
-        none."""
-        significant = {size: change for size, change in self.changes.items() if change.interval()[1] < 0}
-        if not significant:
-            return 0
-        best = min(significant.values(), key=lambda change: float(change.value))
-        return min(size for size, change in significant.items() if change.value <= best.value + best.error())
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The changes as arrays."""
-        every = np.stack([packed(halved) for halved in (self.before, *self.changes.values())])
-        return {"sizes": np.array(list(self.changes), np.int64), "before": every[0], "changes": every[1:]}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SizeChanges:
-        """The changes back from arrays."""
-        sizes = arrays["sizes"].tolist()
-        changes = {size: Halved.of(values) for size, values in zip(sizes, arrays["changes"], strict=True)}
-        return cls(Halved.of(arrays["before"]), changes)
-
-
-# --- the images that excite a unit most -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Exciting:
-    """The Fréchet distance to real images of those that excite each unit most, and of random subsets."""
-
-    own: Floats
-    """(units,) NaN for a unit that excites none more than another."""
-    random: Floats
-    """(units, subsets)"""
-    images: int
-
-
-def exciting(peaks: NDArray[Any], areas: NDArray[Any], rows: Floats, reference: Reference) -> Exciting:
-    """Of peaks (n, units), the area (n, units) of each unit's own concept, and scaled features (n, d)."""
-    count = min(len(peaks), max(EXCITING, len(peaks) // EXCITING))
-    real = reference.features
-    centre, covariance = real.mean(0), np.cov(real, rowvar=False)
-    own, random = np.full(peaks.shape[1], np.nan), np.full((peaks.shape[1], SUBSETS), np.nan)
-    for unit in np.flatnonzero(np.ptp(peaks, axis=0) > 0).tolist():
-        top = np.argsort(-peaks[:, unit], kind="stable")[:count]
-        draws = matched_subsets(areas[:, unit], top, np.random.RandomState(unit))
-        distances = low_rank_distances(rows[np.vstack([top, draws])], centre, covariance)
-        own[unit], random[unit] = distances[0], distances[1:]
-    return Exciting(own, random, count)
-
-
-def matched_subsets(area: NDArray[Any], top: Ints, random: np.random.RandomState) -> Ints:
-    """(subsets, m) images with the same amounts of a concept as the `top` (m,), drawn from tenths by amount."""
-    order = np.lexsort((random.permutation(len(area)), area))
-    tenth = np.empty(len(area), np.int64)
-    tenth[order] = np.arange(len(area)) * BINS // len(area)
-    wanted = np.bincount(tenth[top], minlength=BINS)
-    subsets = []
-    for _ in range(SUBSETS):
-        parts = []
-        for number, count in enumerate(wanted.tolist()):
-            members = np.flatnonzero(tenth == number)
-            parts.append(random.choice(members, count, replace=count > len(members)) if count else members[:0])
-        subsets.append(np.concatenate(parts))
-    return np.stack(subsets)
-
-
-def low_rank_distances(rows: Floats, centre: Floats, covariance: Floats) -> Floats:
-    """(s, m, d) few images each -> (s,) Fréchet distances to the normal distribution of that centre and covariance.
-
-    Of C_s = XᵀX/(m - 1) with few rows X, C C_s has the eigenvalues of the small X C Xᵀ/(m - 1), but for zeros.
-    """
-    means = rows.mean(1)
-    centred = rows - means[:, None]
-    small = centred @ covariance @ centred.transpose(0, 2, 1) / (rows.shape[1] - 1)
-    shared = np.sqrt(np.linalg.eigvalsh(small).clip(min=0)).sum(1)
-    spread = (centred**2).sum((1, 2)) / (rows.shape[1] - 1)
-    return np.asarray(((means - centre) ** 2).sum(1) + np.trace(covariance) + spread - 2 * shared)

@@ -152,8 +152,6 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
     )
     measures, rows = quality_rows(artifacts)
     tested_units = _tested_units(site, artifacts, frame, layer)
-    listed = tuple(unit for unit in tested_units if unit.artifact)
-    listed = listed or tuple(unit for unit in tested_units if unit.card.unit in artifacts.shown)
     shares = curves(artifacts)
     before, after = figure_of(artifacts, EditedSet.BEFORE, 0), figure_of(artifacts, *_leading(artifacts))
     return ArtifactsPage(
@@ -168,9 +166,7 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         second=second_sentence(artifacts),
         repair_and_listed_note=repair_and_listed(artifacts),
         reviewed=reviewed_sentence(artifacts),
-        sizes=tuple(
-            RepairSize(int(row.units), point_of(row, "change"), bool(row.chosen)) for row in rows_of(artifacts.choice)
-        ),
+        sizes=_sizes(artifacts),
         activation=activation(artifacts.curve[artifacts.curve["set"] == EditedSet.RANDOM]),
         before=before.value,
         after=after.value,
@@ -178,19 +174,11 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         real=figure_of(artifacts, EditedSet.REAL, 0).value,
         measures=tuple(MEASURE_NAMES[name] for name in measures),
         rows=rows,
-        chart=Markup()
-        if not shares
-        else removal_curves(
-            "chart-repair",
-            "KID by number of ablated units",
-            "Share of KID that is removed, against the number of highest-ranked units that are ablated, with 95% bands;"
-            " random units in grey. The table below has the numbers.",
-            [cut_off(curve) for curve in shares],
-        ),
+        chart=_removal_chart(shares),
         curves=shares,
         counts=tuple(sorted({n for curve in shares for n in curve.units})),
         tested_units=tested_units,
-        cards=listed[:CARDS],
+        cards=_units_with_images(tested_units, artifacts),
         per_strip=strip_size(layer),
         agreement=rows_of(artifacts.agreement)[0],
         worst=_shown(site, artifacts, frame, EditedSet.WORST, artifacts.worst),
@@ -204,6 +192,31 @@ def artifacts_page(site: Site, artifacts: Artifacts) -> ArtifactsPage:
         edits=frame.to(site.places.edits) if artifacts.chosen else "",
         edits_marked=frame.to(site.places.edits_marked) if artifacts.reviewed else "",
         preference=frame.to(site.places.page("preference")),
+    )
+
+
+def _units_with_images(tested: tuple[TestedUnit, ...], artifacts: Artifacts) -> tuple[TestedUnit, ...]:
+    """The artifact units; without any, those that the repair's images show."""
+    listed = tuple(unit for unit in tested if unit.artifact)
+    return (listed or tuple(unit for unit in tested if unit.card.unit in artifacts.shown))[:CARDS]
+
+
+def _sizes(artifacts: Artifacts) -> tuple[RepairSize, ...]:
+    return tuple(
+        RepairSize(int(row.units), point_of(row, "change"), bool(row.chosen)) for row in rows_of(artifacts.choice)
+    )
+
+
+def _removal_chart(shares: tuple[Curve, ...]) -> Markup:
+    """Nothing where the distance is not above zero."""
+    if not shares:
+        return Markup()
+    return removal_curves(
+        "chart-repair",
+        "KID by number of ablated units",
+        "Share of KID that is removed, against the number of highest-ranked units that are ablated, with 95% bands;"
+        " random units in grey. The table below has the numbers.",
+        [cut_off(curve) for curve in shares],
     )
 
 

@@ -11,10 +11,10 @@ from dissectreport.report.common.model import (
     InterpretableCount,
 )
 from dissectreport.report.common.summary import Summary
+from dissectreport.report.compare.chart_tables import MOST_ROWS
 from dissectreport.report.compare.charts import MOST, signs
 from dissectreport.report.compare.live_files import FOLDER
 from dissectreport.report.compare.model_parts import HEAP_HEADS
-from dissectreport.report.compare.page import MOST_ROWS
 from dissectreport.report.compare.site_axes import axes_of
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.compare.texts import Texts
