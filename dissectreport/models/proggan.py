@@ -22,7 +22,18 @@ from dissectreport.models.proggan_names import one_network, output_name, resolut
 
 def normalise_pixels(features: Tensor) -> Tensor:
     """(n, channels, h, w) features, scaled so that the mean square over channels is one at every pixel (pixel norm)."""
-    return features * torch.rsqrt(features.square().mean(dim=1, keepdim=True) + 1e-8)
+    squares = features * features
+    scale = torch.rsqrt(squares.mean(dim=1, keepdim=True) + 1e-8)
+    return torch.mul(features, scale, out=squares) if may_overwrite(squares) else features * scale
+
+
+def may_overwrite(*maps: Tensor) -> bool:
+    """Whether the result of an operation may be written over maps that nothing else holds: the same bits, sooner.
+
+    Not where gradients are wanted, nor while the network is exported.
+    """
+    with_gradients = torch.is_grad_enabled() and any(one.requires_grad for one in maps)
+    return not with_gradients and not torch.compiler.is_compiling()
 
 
 def normalise_pixels_as_published(features: Tensor) -> Tensor:
@@ -56,11 +67,12 @@ class WeightScale(AsPublished):
         self.b = nn.Parameter(torch.zeros(channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(n, channels, h, w) -> the same shape."""
+        """(n, channels, h, w), which may be overwritten -> the same shape."""
         if self.as_published:
             return features * self.scale + self.b.view(1, -1, 1, 1)
         # One operation instead of two, because reading the maps takes longer than the arithmetic.
-        return torch.add(self.b.view(1, -1, 1, 1), features, alpha=self.scale)
+        over = features if features.dtype == self.b.dtype and may_overwrite(features, self.b) else None
+        return torch.add(self.b.view(1, -1, 1, 1), features, alpha=self.scale, out=over)
 
 
 class UpsamplingConv(nn.Conv2d, AsPublished):
@@ -70,14 +82,31 @@ class UpsamplingConv(nn.Conv2d, AsPublished):
     transposed convolution with a 4x4 kernel ("fused scale" of Karras et al. 2018).
     """
 
+    _summed: tuple[tuple[object, ...], Tensor] | None = None
+    """The state of the weights, and the kernel that was made of them."""
+
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels_out, 2h, 2w)."""
         if self.as_published:
             return super().forward(functional.interpolate(features, scale_factor=2, mode="nearest"))
-        padded = functional.pad(self.weight, (1, 1, 1, 1))
-        tall = padded[:, :, 1:] + padded[:, :, :-1]
-        kernel = (tall[..., 1:] + tall[..., :-1]).flip(2, 3).transpose(0, 1)
-        return functional.conv_transpose2d(features, kernel, stride=2, padding=1)
+        return functional.conv_transpose2d(features, self._kernel(), stride=2, padding=1)
+
+    def _kernel(self) -> Tensor:
+        """(channels_in, channels_out, 4, 4) the summed weights, computed once as long as the weights stay the same."""
+        if not may_overwrite(self.weight):
+            return summed_weights(self.weight)
+        weight = self.weight
+        state = weight.data_ptr(), weight._version, weight.dtype, weight.device
+        if self._summed is None or self._summed[0] != state:
+            self._summed = state, summed_weights(weight)
+        return self._summed[1]
+
+
+def summed_weights(weight: Tensor) -> Tensor:
+    """(channels_out, channels_in, 3, 3) weights -> (channels_in, channels_out, 4, 4) of the transposed convolution."""
+    padded = functional.pad(weight, (1, 1, 1, 1))
+    tall = padded[:, :, 1:] + padded[:, :, :-1]
+    return (tall[..., 1:] + tall[..., :-1]).flip(2, 3).transpose(0, 1)
 
 
 class Block(AsPublished):
@@ -96,7 +125,8 @@ class Block(AsPublished):
         """(n, channels_in, h, w) -> (n, channels_out, h', w'), not normalised."""
         if not self.plain:
             features = normalise_pixels_as_published(features) if self.as_published else normalise_pixels(features)
-        return functional.leaky_relu(self.wscale(self.conv(features)), 0.2)
+        maps = self.wscale(self.conv(features))
+        return functional.leaky_relu(maps, 0.2, inplace=may_overwrite(maps))
 
 
 class OutputLayer(AsPublished):

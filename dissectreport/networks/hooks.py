@@ -159,8 +159,15 @@ def within_margin(layer: nn.Module, maps: Tensor) -> Tensor:
     return maps[..., margin:-margin, margin:-margin] if margin and maps.ndim == 4 else maps
 
 
+def all_finite(values: Tensor) -> Tensor:
+    """() True where all values are finite, on their device: a value that is not is the least or the largest."""
+    return torch.isfinite(torch.stack(torch.aminmax(values))).all()
+
+
 def not_finite(values: Tensor) -> list[int]:
     """The rows of (n, ...) values that are not finite."""
+    if values.numel() and bool(all_finite(values)):
+        return []
     rows: list[int] = (~torch.isfinite(values)).flatten(1).any(1).nonzero()[:, 0].tolist()
     return rows
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -72,14 +73,14 @@ class UNet(nn.Module):
         """The last features -> (n, classes, h, w) logits."""
         return functional.pixel_shuffle(self.leave(features), 2)
 
-    def packed_logits(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, classes, 4, h/2, w/2) logits before the pixel shuffle, for 2 x 2 pixels a cell."""
-        features = self.encode(images)[0]
+    def packed_logits(self, features: Tensor, classes: slice = slice(None)) -> Tensor:
+        """The last features -> (n, classes, 4, h/2, w/2) logits before the pixel shuffle, for 2 x 2 pixels a cell."""
         n, channels, h, w = features.shape
         pixels = features.permute(0, 2, 3, 1).reshape(n, h * w, channels).transpose(1, 2)
-        weight = self.leave.weight.flatten(1).to(pixels.dtype).expand(n, -1, -1)
         assert self.leave.bias is not None
-        logits = torch.baddbmm(self.leave.bias.to(pixels.dtype)[None, :, None], weight, pixels)
+        weight, bias = (values.unflatten(0, (-1, 4))[classes].flatten(0, 1) for values in self.leave.parameters())
+        weight = weight.flatten(1).to(pixels.dtype).expand(n, -1, -1)
+        logits = torch.baddbmm(bias.to(pixels.dtype)[None, :, None], weight, pixels)
         return logits.view(n, -1, 4, h, w)
 
     def fold_batch_norm(self) -> UNet:
@@ -92,13 +93,13 @@ class UNet(nn.Module):
 
 
 def first_argmax(logits: Tensor) -> Tensor:
-    """(n, classes, …) -> (n, …) int64 the first class with the largest logit; fewer than 256 classes."""
+    """(n, classes, …) -> (n, …) int16 the first class with the largest logit; fewer than 256 classes."""
     classes = logits.shape[1]
     flat = logits.flatten(2)
     # amax is many times as fast as argmax.
     rank = torch.arange(classes, 0, -1, dtype=torch.uint8, device=logits.device).view(1, -1, 1)
     best = ((flat == flat.amax(1, keepdim=True)).view(torch.uint8) * rank).amax(1)
-    return (classes - best.long()).view(len(logits), *logits.shape[2:])
+    return (classes - best.short()).view(len(logits), *logits.shape[2:])
 
 
 def class_counts(words: ConceptNames) -> list[int]:
@@ -122,15 +123,23 @@ class UNetSegmenter:
     def __call__(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, 4, 128, 128) int64: object, part, material, colour; 0 is nothing."""
         images = resized(images)
-        slots, first = [], 0
         with torch.no_grad():
+            features = self.network.encode(images)[0]
+            # The logits of one image stay in a processor's cache.
+            parts = torch.split(features, 1 if features.device.type == "cpu" else len(features))
+            packed = torch.cat([self._packed_labels(part) for part in parts])
             # The pixel shuffle is applied to concept numbers, which are fewer than logits.
-            for logits in torch.split(self.network.packed_logits(images), class_counts(self.words), dim=1):
-                numbers = first_argmax(logits)
-                labels = torch.where(numbers > 0, numbers + first, 0)
-                slots.append(functional.pixel_shuffle(labels, 2)[:, 0])
-                first += logits.shape[1] - 1
-        slots.append(name_colours(images) + first)
+            learned = functional.pixel_shuffle(packed.flatten(1, 2), 2).long()
+        colours = name_colours(images) + sum(map(len, self.words.values()))
+        return torch.cat([learned, colours[:, None]], dim=1)
+
+    def _packed_labels(self, features: Tensor) -> Tensor:
+        """The last features -> (n, 3, 4, h/2, w/2) numbers of the learned concepts, for 2 x 2 pixels a cell."""
+        slots, first = [], 0
+        for logits in torch.split(self.network.packed_logits(features), class_counts(self.words), dim=1):
+            numbers = first_argmax(logits)
+            slots.append(torch.where(numbers > 0, numbers + first, 0))
+            first += logits.shape[1] - 1
         return torch.stack(slots, dim=1)
 
     def exportable_labels(self, images: Tensor) -> Tensor:
@@ -159,10 +168,26 @@ class UNetSegmenter:
 
         "Nothing" and the colours, which have no probabilities, are zero and have no gradient.
         """
-        learned = [logits.softmax(dim=1)[:, 1:] for logits in self.logits(images).values()]
-        nothing = learned[0].new_zeros(()).expand(len(images), 1, *learned[0].shape[2:])
-        colours = nothing.expand(-1, len(COLOURS), -1, -1)
-        return torch.cat([nothing, *learned, colours], dim=1)[:, list(concepts)]
+        features = self.network.encode(resized(images))[0]
+        shares = self._packed_shares(features)
+        none = 0 * features[:, :1].expand(-1, 4, -1, -1)
+        packed = [shares(number) if 0 < number <= sum(map(len, self.words.values())) else none for number in concepts]
+        return functional.pixel_shuffle(torch.cat(packed, dim=1), 2)
+
+    def _packed_shares(self, features: Tensor) -> Callable[[int], Tensor]:
+        """Gives the probability (n, 4, h/2, w/2) of a learned concept; each category is computed when it is needed."""
+        ends = np.cumsum(class_counts(self.words)).tolist()
+        likely: dict[int, Tensor] = {}
+
+        def share(number: int) -> Tensor:
+            # Each category has one class more than concepts: nothing.
+            category = next(at for at, end in enumerate(ends) if number < end - at)
+            begin = ends[category - 1] if category else 0
+            if category not in likely:
+                likely[category] = self.network.packed_logits(features, slice(begin, ends[category])).softmax(dim=1)
+            return likely[category][:, number + category - begin]
+
+        return share
 
     def features(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 168) means of the last and of the coarsest features, differentiable."""

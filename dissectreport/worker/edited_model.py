@@ -17,12 +17,13 @@ from torch import Tensor
 
 from dissectreport.errors import FeaturesError, SegmenterError
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
-from dissectreport.networks.hooks import NotFinite, check_finite
+from dissectreport.networks.hooks import NotFinite, all_finite, check_finite
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import Ints
 from dissectreport.worker.loaded_networks import Models
+from dissectreport.worker.whole_counts import occurrences
 
 TOGETHER = 64
 """Edits of a batch that run together on an accelerator."""
@@ -73,7 +74,7 @@ class EditedModel:
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
         """(n, 3, height, width) float32 images of edited activations; NotFinite where they are not finite."""
         images = self.unchecked_images(at, activations)
-        self.check(torch.isfinite(images).all())
+        self.check(all_finite(images))
         return images
 
     def unchecked_images(self, at: Prefix, activations: Tensor) -> Tensor:
@@ -114,7 +115,7 @@ class EditedModel:
 
         Whether they are is copied together with the pixels: an accelerator is waited for once.
         """
-        finite, concepts = torch.isfinite(images).all(), len(self.networks.segmenter.vocabulary)
+        finite, concepts = all_finite(images), len(self.networks.segmenter.vocabulary)
         try:
             labels = self.labels(images)
         except SegmenterError:
@@ -166,7 +167,7 @@ class EditedModel:
 
     def finite_features(self, images: Tensor) -> NDArray[np.float32]:
         """(n, d) features of unchecked images; NotFinite where these are not finite, which is copied with them."""
-        finite = torch.isfinite(images).all()
+        finite = all_finite(images)
         try:
             features = self.features(images)
         except FeaturesError:
@@ -196,10 +197,8 @@ def pixel_counts(labels: Tensor, concepts: int) -> Tensor:
         slots.append(flat[:, slot].masked_fill(again, 0))
     image = torch.arange(len(flat), device=flat.device)[None, :, None] * concepts
     numbers = (torch.stack(slots) + image).flatten()
-    # Not bincount, which waits for an accelerator twice.
-    counts = torch.zeros(len(flat) * concepts, dtype=torch.int64, device=flat.device)
-    counts.scatter_add_(0, numbers, torch.ones_like(numbers))
-    pixels = counts.reshape(len(flat), concepts)
+    counts = occurrences(numbers, len(flat) * concepts)
+    pixels = counts.reshape(len(flat), concepts).long()
     pixels[:, 0] = 0
     return pixels
 

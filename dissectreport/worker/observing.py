@@ -49,25 +49,25 @@ def readings_of(
     layers: dict[str, Tensor], plan: Plan, readings: Sequence[Reading], first: int
 ) -> dict[Reading, Tensor]:
     """Each reading's activations (n, units, h, w) float32 from those of its layer; ModelError where not finite."""
+    for name in dict.fromkeys(reading.layer for reading in readings):
+        hooks.check_finite(name, layers[name], first)
+    edge = rule_named(plan.rule).edge
+    # Rotation and interpolation are linear, so whichever makes maps small comes first.
+    large = {name: maps for name, maps in layers.items() if maps.shape[-2] * maps.shape[-1] >= len(plan.lattice) ** 2}
+    rotated = {reading.layer for reading in readings if reading.rotation is not None}
+    few = {
+        name: on_lattice(maps.float(), plan.chance_grid, plan.lattice, edge)
+        for name, maps in large.items()
+        if name in rotated
+    }
     by_reading = {}
     for reading in readings:
         maps = layers[reading.layer].float()
-        hooks.check_finite(reading.layer, maps, first)
-        by_reading[reading] = maps if reading.rotation is None else _directions(maps, plan, reading)
+        if reading.rotation is not None:
+            maps = hooks.rotate(few.get(reading.layer, maps), reading.rotation, reading.scales)
+            maps = maps if reading.layer in few else on_lattice(maps, plan.chance_grid, plan.lattice, edge)
+        by_reading[reading] = maps
     return by_reading
-
-
-def _directions(maps: Tensor, plan: Plan, reading: Reading) -> Tensor:
-    """(n, units, k, k) activations of random directions at the pixels at which they are counted.
-
-    Rotation and interpolation are linear, so whichever makes maps small comes first.
-    """
-    edge = rule_named(plan.rule).edge
-    assert reading.rotation is not None, "units are counted as they are"
-    if maps.shape[-2] * maps.shape[-1] < len(plan.lattice) ** 2:
-        rotated = hooks.rotate(maps, reading.rotation, reading.scales)
-        return on_lattice(rotated, plan.chance_grid, plan.lattice, edge)
-    return hooks.rotate(on_lattice(maps, plan.chance_grid, plan.lattice, edge), reading.rotation, reading.scales)
 
 
 def at_lattice(labels: Tensor, plan: Plan) -> Tensor:
