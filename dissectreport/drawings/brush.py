@@ -163,11 +163,17 @@ def window_of(laid: Floats, materials: Bytes, brush: Brush) -> Floats:
     size = brush.size
     down, right = brush.random.integers(size, size=2)
     rows, columns = numpy.arange(size)[:, None] + down, numpy.arange(size)[None] + right
-    brightness: Floats = laid[materials, rows, columns]
+    tile = laid.shape[1] * laid.shape[2]
+    # One number for each pixel: three of them take longer to follow.
+    brightness: Floats = laid.reshape(-1).take(materials.astype(numpy.int64) * tile + (rows * laid.shape[2] + columns))
     return brightness
 
 
 def textured(brush: Brush, brightness: Floats) -> Bytes:
     """(size, size, 3) the painted image with brightness laid over it, (size, size, 1 or 3)."""
-    pixels: Bytes = (numpy.asarray(brush.image, numpy.float32) * brightness).clip(0, 255).astype(numpy.uint8)
+    pixels: Bytes = numpy.empty((brush.size, brush.size, 3), numpy.uint8)
+    # One channel after the other: numpy is slow on rows of three numbers.
+    for number, channel in enumerate(brush.image.split()):
+        plane = numpy.asarray(channel, numpy.float32) * brightness[..., number % brightness.shape[2]]
+        pixels[..., number] = plane.clip(0, 255, out=plane)
     return pixels

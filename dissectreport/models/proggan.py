@@ -22,7 +22,7 @@ from dissectreport.models.proggan_names import one_network, output_name, resolut
 
 def normalise_pixels(features: Tensor) -> Tensor:
     """(n, channels, h, w) features, scaled so that the mean square over channels is one at every pixel (pixel norm)."""
-    squares = features * features
+    squares = features.square()
     scale = torch.rsqrt(squares.mean(dim=1, keepdim=True) + 1e-8)
     return torch.mul(features, scale, out=squares) if may_overwrite(squares) else features * scale
 
