@@ -172,6 +172,7 @@ def test_half_an_autoencoder_is_refused_in_one_line(tmp_path: Path) -> None:
         ("kl", {"decoder.up_blocks.0.attentions.0.to_q.weight": torch.zeros(8, 8)}, "attention outside"),
         ("kl", {"decoder.conv_in.bias": torch.zeros(3)}, r"decoder.conv_in.bias has shape \(3,\)"),
         ("kl", {"encoder.conv_in.weight": None}, "encoder.conv_in.weight is missing"),
+        ("kl", {"quant_conv.weight": None, "quant_conv.bias": None}, "says use_quant_conv, but quant_conv.weight is"),
         ("tiny", {"decoder.layers.0.weight": torch.zeros(8)}, "step 0 is neither"),
         ("tiny", {"encoder.layers.1.conv.0.weight": torch.zeros(8)}, "it should have 4 axes"),
     ],

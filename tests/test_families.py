@@ -576,6 +576,7 @@ def without(tensors: Mapping[str, Tensor], text: str) -> dict[str, Tensor]:
         (lambda: {"d": tensors_of("stylegan3t_32.pkl", "D")}, "is a discriminator of StyleGAN2 or StyleGAN3"),
         (lambda: {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": []}, "is the state of an optimizer"),
         (lambda: {"optim": {"state": {}, "param_groups": []}}, "is the state of an optimizer"),
+        (lambda: {"optimizer_states": [{"state": {}, "param_groups": []}], "epoch": 3}, "is the state of an optimizer"),
         (lambda: {"epoch": 3}, "has no tensors; it contains epoch"),
         (
             lambda: without(tensors_of("stylegan2ada_32.pkl"), ".b16."),

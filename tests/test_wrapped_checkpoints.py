@@ -487,6 +487,48 @@ def test_spectral_norm_without_its_vectors_is_one_clear_line(tmp_path: Path) -> 
         load(tmp_path)
 
 
+BIGGAN = "biggan_ajbrock_G_ema.pth"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: without_names(t, "blocks.1.0.conv1.u0"), r"blocks\.1\.0\.conv1\.u0 is missing, so the spectral norm of"),
+        (lambda t: without_names(t, *(n for n in t if "conv" in n and n.endswith("u0"))), "conv1.u0 is missing"),
+        (lambda t: {**t, "linear.u0": torch.zeros_like(t["linear.u0"])}, r"linear\.u0 gives a spectral norm of 0"),
+        (lambda t: {**t, "linear.u0": t["linear.u0"][:, 1:]}, r"linear\.u0 has shape .*; it should have \(1, "),
+    ],
+)
+def test_vectors_of_a_biggan_are_all_there_or_none(
+    change: Callable[[dict[str, Tensor]], dict[str, Tensor]], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=words):
+        load(saved(tmp_path, change(tensors_in(BIGGAN, ""))))
+
+
+def without_names(tensors: Mapping[str, Tensor], *names: str) -> dict[str, Tensor]:
+    return {name: value for name, value in tensors.items() if name not in names}
+
+
+def test_a_network_of_no_family_may_lack_vectors_of_spectral_norm(tmp_path: Path) -> None:
+    tensors = {f"feat.{number}.{end}": torch.ones(4, 4) for number in range(4) for end in ("weight_orig", "weight_u")}
+    with pytest.raises(WeightsError, match=r"feat\.0\.weight_orig has no fitting .*weight_v, so its spectral norm"):
+        load(saved(tmp_path, tensors))
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", ">f2"])
+def test_arrays_may_have_the_other_order_of_bytes(kind: str, tmp_path: Path) -> None:
+    arrays = {name: value.numpy().astype(kind) for name, value in tensors_in(ADA).items()}
+    np.savez(tmp_path / "weights.npz", **arrays)
+    assert same_images(tmp_path / "weights.npz", ADA, tolerance=0.02 if kind == ">f2" else 2e-6)
+
+
+def test_tensors_that_claim_to_be_huge_are_refused_with_their_file(tmp_path: Path) -> None:
+    path = saved(tmp_path, {**tensors_in(ADA), "synthesis.b4.conv1.weight": torch.zeros(1).expand(1 << 20, 1 << 20)})
+    with pytest.raises(WeightsError, match=rf"{path.name}: these tensors would take 4,398 GB"):
+        load(path)
+
+
 # --- other names ----------------------------------------------------------------------------------------------------
 
 

@@ -154,7 +154,7 @@ def _as_float32(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def check_size(tensors: Mapping[str, Tensor]) -> None:
+def check_size(tensors: Mapping[str, Tensor], path: Path | None = None) -> None:
     """Raise a WeightsError for tensors that would take far more memory than the numbers that their file has."""
     plain = [value for value in tensors.values() if value.layout == torch.strided and not value.is_meta]
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in plain}
@@ -162,7 +162,7 @@ def check_size(tensors: Mapping[str, Tensor]) -> None:
     if needed > max(SMALL, RATIO * sum(storages.values())):
         stored = sum(storages.values())
         raise WeightsError(
-            f"these tensors would take {needed / 1e9:,.0f} GB, but their file has {stored:,} bytes of numbers; "
+            f"{f'{path}: ' if path else ''}these tensors would take {needed / 1e9:,.0f} GB, but their file has {stored:,} bytes of numbers; "
             "such a file is not loaded"
         )
 
@@ -326,12 +326,17 @@ def _refusal(path: Path, names: list[str]) -> str:
 def _arrays(path: Path, remedy: str) -> object:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name]) for name in file.files}
+            return {name: torch.from_numpy(_in_native_order(file[name])) for name in file.files}
     except MemoryError:
         raise
     except Exception as problem:  # A damaged archive raises errors of many types.
         line = shown(str(problem).partition("\n")[0])
         raise WeightsError(f"{path} contains something other than arrays of numbers ({line}); {remedy}") from problem
+
+
+def _in_native_order(array: np.ndarray) -> np.ndarray:
+    """The same numbers with the order of bytes of this machine, which torch requires."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 READERS: Mapping[str, Callable[[Path, str], object]] = {"safetensors": _safetensors, "zip": _zip, "pickle": _pickle}

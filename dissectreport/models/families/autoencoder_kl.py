@@ -317,6 +317,9 @@ def structure_of(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> KL
     channels = tuple(size_of(tensors, f"encoder.down_blocks.{k}.resnets.0.conv1.weight", 4)[0] for k in range(blocks))
     if not channels:
         raise WeightsError("it has no encoder, which photographs need; give the file of the whole autoencoder")
+    for part in ("quant_conv", "post_quant_conv"):
+        if config.get(f"use_{part}") is True and f"{part}.weight" not in tensors:
+            raise WeightsError(f"its config.json says use_{part}, but {part}.weight is missing")
     groups = config.get("norm_num_groups", GROUPS)
     if not isinstance(groups, int) or groups < 1 or any(channel % groups for channel in channels):
         raise WeightsError(f"norms of {groups} groups do not fit {', '.join(map(str, channels))} channels")

@@ -110,7 +110,7 @@ class FamilyNetwork(nn.Module):
 
     def describe(self) -> str:
         """One line: family, size, latent and labels."""
-        labels = f"{self.classes:,} classes" if self.classes else "no labels"
+        labels = f"{self.classes:,} class{'es' if self.classes > 1 else ''}" if self.classes else "no labels"
         parts = (f"{self.resolution} px", *self.details(), f"{self.latent_size} latents", labels)
         return f"{self.title}, {', '.join(parts)}"
 
@@ -122,7 +122,7 @@ class FamilyNetwork(nn.Module):
         words = [" ".join(parts)]
         if self.classes:
             names = ", ".join(map(str, sampling.labels))
-            words.append(f"only class {names}" if names else f"all {self.classes:,} classes mixed")
+            words.append(f"only class {names}" if names or self.classes == 1 else f"all {self.classes:,} classes mixed")
         return ", ".join(words)
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
@@ -200,7 +200,7 @@ def evenly(names: Iterable[str], limit: int = MAX_DEFAULT) -> tuple[str, ...]:
 def size_of(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:
     """The shape of a tensor, which must be there and have this number of axes."""
     if name not in tensors:
-        raise WeightsError(f"{name} is missing")
+        raise WeightsError(_missing(name, tensors))
     shape = tuple(tensors[name].shape)
     if len(shape) != axes:
         raise WeightsError(f"{name} has shape {shape}; it should have {axes} axes")

@@ -291,19 +291,33 @@ def fold_power_iteration(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights divided by their spectral norm, which one power step from the stored vector estimates."""
     folded = {name: value.float() for name, value in tensors.items() if not re.search(r"\.s?[uv]\d+$", name)}
     for name in folded:
-        start = tensors.get(name.removesuffix("weight") + "u0") if name.endswith(".weight") else None
-        if start is not None and folded[name].ndim > 1:
-            folded[name] = folded[name] / _spectral_norm(folded[name].flatten(1), start.float())
+        vector = f"{name.removesuffix('weight')}u0"
+        if name.endswith(".weight") and vector in tensors and folded[name].ndim > 1:
+            folded[name] = folded[name] / _spectral_norm(folded[name].flatten(1), tensors[vector].float(), vector)
+    _check_vectors(tensors)
     return folded
 
 
-def _spectral_norm(weight: Tensor, u: Tensor) -> Tensor:
-    """The estimate for a (out, in) weight from a (1, out) vector."""
+def _check_vectors(tensors: Mapping[str, Tensor]) -> None:
+    """Raise a WeightsError where some convolutions have a vector of spectral norm and others have none."""
+    stems = [
+        name.removesuffix("weight") for name, value in tensors.items() if value.ndim == 4 and name.endswith(".weight")
+    ]
+    bare = [stem for stem in stems if f"{stem}u0" not in tensors]
+    if bare and any(name.endswith(".u0") for name in tensors):
+        raise WeightsError(f"{bare[0]}u0 is missing, so the spectral norm of {bare[0]}weight is unknown")
+
+
+def _spectral_norm(weight: Tensor, u: Tensor, name: str) -> Tensor:
+    """The estimate for a (out, in) weight from a (1, out) vector with this name."""
     if u.shape != (1, len(weight)):
-        raise WeightsError(f"a vector of spectral norm has shape {tuple(u.shape)}; it should have (1, {len(weight)})")
+        raise WeightsError(f"{name} has shape {tuple(u.shape)}; it should have (1, {len(weight)})")
     v = functional.normalize(u @ weight, eps=1e-6)
     u = functional.normalize(v @ weight.T, eps=1e-6)
-    return (v @ weight.T @ u.T).squeeze()
+    norm = (v @ weight.T @ u.T).squeeze()
+    if not norm:
+        raise WeightsError(f"{name} gives a spectral norm of 0; give a file from before training failed")
+    return norm
 
 
 def structure_of(tensors: Mapping[str, Tensor], epsilon: float) -> BigGANStructure:

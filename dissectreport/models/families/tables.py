@@ -52,7 +52,7 @@ def tables_of(file: ModelFile) -> Iterator[TensorTable]:
         yield TensorTable(part, network.tensors, network.settings, network.class_name, network)
     tables = {part: _tensors_in(table) for part, table in state_dicts(file.content).items()}
     for part, tensors in (*named_averages(file.content, tables).items(), *tables.items()):
-        check_size(tensors)
+        check_size(tensors, file.path)
         yield TensorTable(part, plain_weights({unwrapped(name): value for name, value in tensors.items()}), {})
 
 

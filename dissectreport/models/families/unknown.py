@@ -50,10 +50,15 @@ def _relative(tables: Sequence[TensorTable]) -> str:
 
 def _stranger(file: ModelFile, tables: Sequence[TensorTable]) -> str:
     """What the file is, if all that it has is known and draws nothing."""
-    if is_optimizer(file.content) or (not tables and any(map(is_optimizer, file.content.values()))):
+    if is_optimizer(file.content) or (not tables and any(map(_has_optimizer, file.content.values()))):
         return "is the state of an optimizer"
     titles = [_discriminator(table) for table in tables if len(table.tensors) >= SMALL]
     return f"is {titles[0]}, not a generator" if titles and all(titles) else ""
+
+
+def _has_optimizer(value: object) -> bool:
+    """Whether an entry of a file is the state of an optimizer, or a list of such states."""
+    return is_optimizer(value) or (isinstance(value, list | tuple) and any(map(is_optimizer, value)))
 
 
 def _discriminator(table: TensorTable) -> str:
@@ -90,6 +95,10 @@ def _nearest(tables: Sequence[TensorTable]) -> str:
     """Which family is nearest to the main table, and what differs."""
     table = main_table(tables)
     names = list(table.tensors)
+    normed = next((name.removesuffix("_orig") for name in names if name.endswith("weight_orig")), "")
+    if normed:
+        name = shown(normed)
+        return f"{name}_orig has no fitting {name}_u and {name}_v, so its spectral norm is unknown"
     family, unknown = nearest(names)
     fitting, where = len(names) - len(unknown), f" of {shown(table.part)}" if table.part else ""
     kind = f" (class {shown(table.kind)})" if table.kind else ""

@@ -120,17 +120,18 @@ def few(classes: Classes) -> int:
 
 def strongest(classes: Classes, every: Sequence[StudiedClass]) -> tuple[StudiedClass, int]:
     """The class that loses most accuracy without its leading units, and how many of these: few, or where few do
-    nothing, the fewest without which a class loses `NOTABLE`."""
+    nothing, the fewest without which a class loses `NOTABLE`. Classes with few images count only where all have few."""
+    solid = [one for one in every if not one.has_few_images] or every
 
     def change(one: StudiedClass, size: int) -> float:
         ablation = one.ablation(AblatedUnits.LEADING, size)
         return 0.0 if ablation is None else ablation.change.value
 
     for size in sorted(one for one in classes.sizes if one >= few(classes)):
-        found = min(every, key=partial(change, size=size))
+        found = min(solid, key=partial(change, size=size))
         if change(found, size) <= -NOTABLE:
             return found, size
-    return min(every, key=partial(change, size=few(classes))), few(classes)
+    return min(solid, key=partial(change, size=few(classes))), few(classes)
 
 
 NOTABLE = 0.05
@@ -154,7 +155,9 @@ def answer(site: Site, classes: Classes, every: Sequence[StudiedClass]) -> str:
         return first
     units = f"the {size} units" if size > 1 else "the unit"
     matter = "matter" if size > 1 else "matters"
-    words = f"Without {units} of {classes.layer} that {matter} most to {one.name}, the balanced accuracy of this class"
+    images = f" ({one.images} images)" if one.has_few_images else ""
+    words = f"Without {units} of {classes.layer} that {matter} most to {one.name}{images}, "
+    words += "the balanced accuracy of this class"
     before, after = share(one.accuracy.value), share(gone.accuracy.value)
     words += f" stays {after}" if before == after else f" changes from {before} to {after}"
     words += f"; without as many random units it is {share(random.accuracy.value)}" if random is not None else ""
