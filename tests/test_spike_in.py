@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dissectreport.analysis.dissection.corrected_rule import Groups, score
-from dissectreport.analysis.dissection.spike_in import POWER, spike_in, truth
+from dissectreport.analysis.dissection.spike_in import POWER, OwnOverlaps, spike_in, truth
 from dissectreport.analysis.results import spike_in as spike_in_columns
 from dissectreport.analysis.results.dissection import COLUMNS
 from dissectreport.report.site.build import write_site
@@ -67,7 +67,7 @@ def test_planted_units_are_counted_as_a_loop_over_their_maps_counts_them() -> No
 def test_the_truth_of_planted_units_is_what_many_runs_measure() -> None:
     counted = [stat for seed in range(3) for _, stat in run(seed, shards=20)]
     every = merge_all(counted)
-    iou, corrected = truth(every)
+    iou, corrected = truth(OwnOverlaps.of(counted))
     own = np.arange(3)
     both = every.observed.sum(0)[own, :, own]
     measured = both / (every.on + every.present[:, None] - both)

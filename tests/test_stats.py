@@ -78,7 +78,8 @@ def some_histogram(random, units):
 
 
 def some_cross(random, units):
-    return Cross(whole(random, units), whole(random, units, units), whole(random, units), 64)
+    products = whole(random, units, units)
+    return Cross(whole(random, units), products + products.T, whole(random, units), 64)
 
 
 def numbered_from(random):

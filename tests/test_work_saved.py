@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import dissectreport
 from dissectreport import plugins
@@ -22,6 +21,7 @@ from dissectreport.worker import binning, counting, whole_counts
 from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.edited_model import EditedModel
 from dissectreport.worker.loaded_networks import Source
+from tests.support.launches import Operations, counting_copies
 
 
 def test_one_process_loads_its_networks_once_for_passes_that_follow_each_other(
@@ -40,46 +40,6 @@ def test_one_process_loads_its_networks_once_for_passes_that_follow_each_other(
     dissectreport.measure(options)
     assert loaded.count("segmenter") == 2, "for the checks before the run, and for all passes"
     assert loaded.count("generator") == 4, "the same, for the untrained control, and once more after it"
-
-
-VIEWS = {
-    *("view", "_unsafe_view", "reshape", "transpose", "permute", "expand", "slice", "select", "unsqueeze", "squeeze"),
-    *("detach", "alias", "as_strided", "split", "unbind", "empty", "empty_like", "new_empty", "lift_fresh", "unfold"),
-}
-"""Operations that start nothing on an accelerator."""
-WAITS = {"_local_scalar_dense", "nonzero", "bincount", "_unique2", "masked_select", "equal"}
-"""Operations whose result the program needs before it can go on, besides copies."""
-
-
-class Operations(TorchDispatchMode):
-    """Counts what an accelerator would be asked to do, and how often the program would wait for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.launches, self.waits = 0, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        name = func.overloadpacket.__name__
-        self.launches += name not in VIEWS
-        self.waits += name in WAITS
-        return func(*args, **(kwargs or {}))
-
-
-COPIES = ("cpu", "tolist")
-
-
-def counting_copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows by one with every copy of a tensor for which the program waits."""
-    copies: list[str] = []
-    for name in COPIES:
-        method = getattr(torch.Tensor, name)
-
-        def counting(tensor: torch.Tensor, method=method, name=name) -> object:  # type: ignore[no-untyped-def]
-            copies.append(name)
-            return method(tensor)
-
-        monkeypatch.setattr(torch.Tensor, name, counting)
-    return copies
 
 
 UNITS, IMAGES, GRID = 64, 4, 16

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dissectreport.cache.shared_counts import COLUMNS, ROWS, restored, sources_of, without_shared
 from dissectreport.cache.store import Store, is_store_name
 from dissectreport.cache.unit_blocks import in_blocks, joined, needed
 from dissectreport.errors import CacheError
@@ -70,6 +71,9 @@ NAMES: Mapping[type[Stat], str] = {
 Those of the same name are the same counts, of which the one reads fewer.
 """
 
+KINDS: Mapping[str, type[Stat]] = {name: kind for kind, name in reversed(NAMES.items())}
+"""The kind of statistic of each name, of several the one that reads most."""
+
 FIELDS: Mapping[type[Stat], tuple[str, ...]] = {JointTotals: tuple(field.name for field in fields(JointTotals))}
 """The arrays that are read of a kind, where the file has more of that name."""
 
@@ -88,9 +92,25 @@ def is_intact(store: Store, name: str, say: Callable[[str], None]) -> bool:
 
 
 def packed_stats(*stats: Stat) -> dict[str, NDArray[Any]]:
-    """The arrays of several statistics under names like 'joint.total'; those by unit in blocks."""
-    blocks = ((type(stat), in_blocks(type(stat), stat.arrays())) for stat in stats)
-    return {f"{NAMES[kind]}.{key}": value for kind, arrays in blocks for key, value in arrays.items()}
+    """The arrays of several statistics under names like 'joint.total'; those by unit in blocks.
+
+    Counts that follow from others are not kept twice.
+    """
+    kinds = {NAMES[type(stat)]: type(stat) for stat in stats}
+    whole = {f"{NAMES[type(stat)]}.{name}": value for stat in stats for name, value in stat.arrays().items()}
+    packed: dict[str, NDArray[Any]] = {}
+    for name, arrays in by_statistic(without_shared(whole)).items():
+        packed |= {f"{name}.{key}": value for key, value in in_blocks(kinds[name], arrays).items()}
+    return packed
+
+
+def by_statistic(arrays: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, NDArray[Any]]]:
+    """Arrays under names like 'joint.total' by the names of their statistics: 'joint'."""
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, value in arrays.items():
+        name, _, field = key.partition(".")
+        found.setdefault(name, {})[field] = value
+    return found
 
 
 def read_stats(
@@ -107,23 +127,26 @@ def read_stats(
 
 def stat_of(store: Store, shard: Shard, kind: type[S], units: slice = EVERYTHING.units) -> S | None:
     """One of the statistics of a shard, of some units or of all; None where the shard has none of this kind."""
-    prefix = f"{NAMES[kind]}."
     blocks = store.load(shard_name(shard), partial(_blocks_of, kind, units))
-    arrays = joined(kind, {key.removeprefix(prefix): value for key, value in blocks.items()}, units)
-    return kind.from_arrays(arrays) if blocks else None
+    if not blocks:
+        return None
+    kept = {
+        f"{name}.{field}": value
+        for name, arrays in by_statistic(blocks).items()
+        for field, value in joined(KINDS[name], arrays, units).items()
+    }
+    prefix = f"{NAMES[kind]}."
+    own = [key for key in kept if key.startswith(prefix) and not key.endswith((ROWS, COLUMNS))]
+    return kind.from_arrays({key.removeprefix(prefix): restored(key, kept) for key in own})
 
 
 def _blocks_of(kind: type[Stat], units: slice, keys: list[str]) -> list[str]:
-    """Those of the keys of a shard's file that hold the fields of a statistic of some units."""
-    prefix = f"{NAMES[kind]}."
-    blocks = needed([key.removeprefix(prefix) for key in keys if key.startswith(prefix)], units)
-    names = set(FIELDS.get(kind, blocks))
-    return [
-        f"{prefix}{name}{f'@{start}' if starts else ''}"
-        for name, starts in blocks.items()
-        if name in names
-        for start in starts or [0]
-    ]
+    """Those of the keys of a shard's file that the fields of a statistic of some units are made of."""
+    blocks, prefix = needed(keys, units), f"{NAMES[kind]}."
+    wanted = {f"{prefix}{name}" for name in FIELDS[kind]} if kind in FIELDS else blocks
+    names = [name for name in blocks if name in wanted and name.startswith(prefix)]
+    every = dict.fromkeys(one for name in names for one in sources_of(name, blocks))
+    return [f"{name}@{start}" if blocks[name] else name for name in every for start in blocks[name] or [0]]
 
 
 def save(store: Store, value: Stored, name: str = "") -> None:

@@ -8,8 +8,8 @@ ends with a digest of its folder, its name and its bytes: a file that was damage
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import os
 import re
 import zipfile
 import zlib
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport import structured
+from dissectreport.cache.archive import archived, entries, read_entry
 from dissectreport.errors import CacheError
 from dissectreport.files import Say, opened, silent, write
 
@@ -123,10 +124,12 @@ class Store:
         """The arrays called `name`, or those that `choose` chooses by key; CacheError if missing or damaged."""
         path = self.path(name)
         try:
-            self._check(name)
-            with np.load(path, allow_pickle=False) as file:
-                keys = {plane_kind(key)[0]: key for key in file.files}
-                return {name: from_planes(keys[name], file[keys[name]])[1] for name in choose(list(keys))}
+            state = self._check(name)
+            places = entries(path, state.st_size, state.st_mtime_ns)
+            keys = {plane_kind(key)[0]: key for key in places}
+            with opened(path) as file:
+                chosen = {name: keys[name] for name in choose(list(keys))}
+                return {name: from_planes(key, read_entry(file, *places[key]))[1] for name, key in chosen.items()}
         except FileNotFoundError as error:
             raise CacheError(f"{path} is missing; `dissectreport measure` measures it again") from error
         except DAMAGE as error:
@@ -143,12 +146,13 @@ class Store:
     def _owner(self, name: str) -> str:
         return f"{self.folder.name}/{name}"
 
-    def _check(self, name: str) -> None:
-        """OSError or ValueError for a file that is missing, damaged, or in the wrong place."""
+    def _check(self, name: str) -> os.stat_result:
+        """The state of a file; OSError or ValueError if it is missing, damaged, or in the wrong place."""
         path = self.path(name)
         state = path.stat()
         if not is_sealed(path, self._owner(name), state.st_size, state.st_mtime_ns):
             raise ValueError("its digest does not fit its content")
+        return state
 
     def names(self) -> list[str]:
         """The names under which arrays were written, sorted."""
@@ -160,21 +164,12 @@ class Store:
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The bytes of an .npz file; the same arrays give the same bytes. Fast compression: counts are mostly zeros.
+    """The bytes of an .npz file; the same arrays give the same bytes.
 
     The file ends with room for a digest; see `sealed`.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        file.comment = b"-" * SEAL
-        for name in sorted(arrays):
-            key, array = byte_planes(name, narrowed(np.asarray(arrays[name])))
-            entry = zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            inner = io.BytesIO()
-            np.lib.format.write_array(inner, array, allow_pickle=False)
-            file.writestr(entry, inner.getvalue(), zipfile.ZIP_DEFLATED, 1)
-    return buffer.getvalue()
+    planes = (byte_planes(name, narrowed(np.asarray(arrays[name]))) for name in sorted(arrays))
+    return archived(planes, b"-" * SEAL)
 
 
 def sealed(content: bytes, owner: str) -> bytes:

@@ -29,8 +29,9 @@ UNIT_AXES: Mapping[type[Stat], Mapping[str, int]] = {
     LabelSets: {"on": 0, "shifted": 0, "layout": 0},
 }
 """By kind of statistic and name of an array, the axis that runs over units."""
-BLOCK = 1 << 18
-"""Counts in a block, about."""
+BLOCK = 1 << 17
+"""Counts in a block, at most, or those of one unit. Blocks have a power of two of units, as the parts of a layer that
+are analysed together, so that no block is read for several of them."""
 
 
 def in_blocks(kind: type[Stat], arrays: Mapping[str, NDArray[Any]]) -> Arrays:
@@ -44,7 +45,7 @@ def _split(name: str, array: NDArray[Any], axis: int | None) -> Iterator[tuple[s
         yield name, array
         return
     units = max(1, array.shape[axis])
-    step = max(1, BLOCK * units // max(1, array.size))
+    step = 1 << (max(1, BLOCK * units // max(1, array.size)).bit_length() - 1)
     for start in range(0, units, step):
         yield f"{name}@{start}", _taken(array, axis, slice(start, start + step))
 

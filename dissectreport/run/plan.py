@@ -10,7 +10,7 @@ from dissectreport.run.plain import Plain
 from dissectreport.run.rules import GRID, RuleName, rule_named
 from dissectreport.run.shards import BATCH, SHARD
 
-FORMAT = 18
+FORMAT = 19
 """Increased whenever the counts of the same plan change."""
 INTERVENTIONS_FORMAT = 8
 """Increased whenever interventions of the same key and budget change."""

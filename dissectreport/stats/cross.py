@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dissectreport.stats.base import Counts, Floats, Ints, same_shape
+from dissectreport.stats.base import Arrays, Counts, Floats, Ints, same_shape
 
 LEVELS = 128
 """Activations are rounded to this many even levels between the pilot's extremes."""
@@ -34,6 +35,18 @@ class Cross(Counts):
             self.positive + other.positive,
             self.cells + other.cells,
         )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The counts as arrays; of the products, which are symmetric, those of each unit with itself and later ones."""
+        return {**super().arrays(), "products": self.products[np.triu_indices(len(self.sums))]}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The counts back from arrays."""
+        units = len(arrays["sums"])
+        products = np.zeros((units, units), np.int64)
+        products[np.triu_indices(units)] = arrays["products"]
+        return super().from_arrays({**arrays, "products": np.maximum(products, products.T)})
 
     def covariance(self) -> Floats:
         """(units, units) covariance of rounded activations."""

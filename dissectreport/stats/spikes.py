@@ -78,19 +78,24 @@ class Spikes(Counts):
             samples=self.samples,
         )
 
-    def as_chance(self) -> Chance:
-        """The counts as those of units, each share of the first concept first, at one threshold."""
-        units = self.on.size
-        observed = self.observed.reshape(len(self.sizes), units, -1, 1)
+    def as_chance(self, planted: Ints, concepts: Ints) -> Chance:
+        """The counts of units planted for some concepts, each share of the first first, with `concepts`, as of units."""
+        shares = self.on.shape[1]
+
+        def of_units(counts: Ints) -> Ints:
+            rows = spread(spread(counts, self.concepts, concepts, 3), self.concepts, planted, 1)
+            return rows.reshape(len(self.sizes), len(planted) * shares, len(concepts), 1)
+
+        observed = of_units(self.observed)
         return Chance(
-            concepts=self.concepts,
+            concepts=concepts,
             sizes=self.sizes,
             observed=observed,
             shifted=np.zeros_like(observed),
-            crossed=self.crossed.reshape(observed.shape),
-            on=self.on.reshape(units, 1),
-            present=self.present,
-            images=self.images,
-            where=np.zeros((len(self.concepts), 0), np.int64),
+            crossed=of_units(self.crossed),
+            on=spread(self.on, self.concepts, planted, 0).reshape(-1, 1),
+            present=spread(self.present, self.concepts, concepts, 0),
+            images=spread(self.images, self.concepts, concepts, 0),
+            where=np.zeros((len(concepts), 0), np.int64),
             samples=self.samples,
         )

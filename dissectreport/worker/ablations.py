@@ -104,7 +104,7 @@ def make_variants(source: Source, key: InterventionKey) -> Callable[[VariantTria
             at = open_held_out(model, key, samples)
             following = open_held_out(model, key, [sample + 1 for sample in samples])
             edits = variant_edits(trial, following)
-            pixels.append(np.stack([model.areas(at, edit(at.activations))[:, trial.concept] for edit in edits], 1))
+            pixels.append(model.areas_of(at, edits)[:, :, trial.concept])
             if first < trial.confident:
                 sums, grid = confidence_sums(model, at, trial)
                 doubts.append(sums)

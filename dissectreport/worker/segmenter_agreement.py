@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dissectreport.records.replication import SegmenterAgreement
@@ -15,6 +14,7 @@ from dissectreport.run.shards import Shard
 from dissectreport.stats.base import Ints
 from dissectreport.vocabulary import Concept, Vocabulary
 from dissectreport.worker.concept_masks import on_grid
+from dissectreport.worker.edited_model import pixels_by_image
 from dissectreport.worker.finite_images import with_finite_images
 from dissectreport.worker.loaded_networks import Source
 
@@ -37,8 +37,8 @@ def make_segmenter_agreement(
                 mine, lambda: mine.images(mine.latents(seed, shard.first, shard.count), shard.first)
             )
             labels = [on_grid(networks.labels(images), grid) for networks in (mine, others)]
-        counts = [agreeing_pixels(labels[0], labels[1], numbers) for numbers in shared.values()]
-        first, second_, both = np.array(counts, np.int64).reshape(-1, 3, shard.count).transpose(1, 2, 0)
+        numbers = np.array(list(shared.values()), np.int64).reshape(-1, 2)
+        first, second_, both = agreeing_pixels(labels[0], labels[1], numbers, len(segmenter.vocabulary))
         return SegmenterAgreement(others.segmenter.name, names, first, second_, both)
 
     return work
@@ -54,8 +54,16 @@ def shared_concepts(first: Vocabulary, second: Vocabulary) -> Mapping[Concept, t
     }
 
 
-def agreeing_pixels(first: Tensor, second: Tensor, numbers: tuple[int, int]) -> NDArray[np.int64]:
-    """(3, n) pixels of (n, slots, h, w) labels: of the concept in the first ones, in the second ones, and in both."""
-    one, other = ((labels == number).any(1).flatten(1) for labels, number in zip((first, second), numbers, strict=True))
-    counts: Ints = torch.stack([mask.sum(1) for mask in (one, other, one & other)]).cpu().numpy()
-    return counts
+def agreeing_pixels(first: Tensor, second: Tensor, numbers: Ints, vocabulary: int) -> tuple[Ints, Ints, Ints]:
+    """(n, k) pixels of k concepts in the first labels (n, slots, h, w), in the second ones, and in both.
+
+    `numbers` (k, 2) are the concepts in both vocabularies, of which the first has so many concepts.
+    """
+    known = int(numbers[:, 1].max(initial=0)) + 1
+    translation = np.zeros(known + 1, np.int64)
+    translation[numbers[:, 1]] = numbers[:, 0]
+    translated = torch.from_numpy(translation).to(second.device)[second.clamp(max=known)]
+    agreed = (first[:, :, None] == translated[:, None]).any(2)
+    labels = (first, translated, torch.where(agreed, first, 0))
+    one, other, both = (pixels_by_image(each, vocabulary)[:, numbers[:, 0]] for each in labels)
+    return one, other, both

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,19 +17,23 @@ SEED = 1927
 
 
 def spikes(masks: Masks, first: int) -> Spikes:
-    """The counts of planted units on the masks of a shard whose first sample has this number."""
+    """The counts of planted units on the masks of a shard whose first sample has this number.
+
+    They are counted on the processor: an accelerator would wait for it at every concept.
+    """
+    masks = replace(masks, label_sets=masks.label_sets.cpu(), holds=masks.holds.cpu())
     random = np.random.RandomState(SEED + first)
     concepts, images = len(masks.concepts), masks.images
     own = random.random_sample((concepts, len(SHARES), images)) < np.array(SHARES)[:, None]
     others = random.randint(1, images, concepts).tolist() if images > 1 else [0] * concepts
-    shown = precise(torch.from_numpy(masks.by_pixel).to(masks.label_sets.device))
-    keys = masks.label_sets.long() + torch.arange(images, device=masks.label_sets.device)[:, None] * masks.sets
+    shown = precise(torch.from_numpy(masks.by_pixel))
+    keys = masks.label_sets.long() + torch.arange(images)[:, None] * masks.sets
     observed, crossed, on = [], [], []
     for concept in range(concepts):
         mask = masks.holds[concept].bool()[masks.label_sets.long()]
         # A row of each share is a sum of rows of images: one that shows its own mask, or another image's.
         maps = torch.cat([mask, mask.roll(others[concept], 0)])
-        copied = torch.from_numpy(np.concatenate([own[concept], ~own[concept]], 1)).to(maps.device)
+        copied = torch.from_numpy(np.concatenate([own[concept], ~own[concept]], 1))
         overlaps = torch.cat([_overlaps(masks, keys[half]) for half in torch.split(maps, images)])
         observed.append(whole(precise(copied) @ overlaps))
         # Pixels of both concepts in all pairs of different images: those of a planted unit would hold the very image

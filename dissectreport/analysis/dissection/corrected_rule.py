@@ -110,8 +110,9 @@ def sliced(chance: Chance, units: slice, among: Ints | None = None) -> Chance:
 
 
 def blocks(units: int, concepts: int, thresholds: int) -> list[slice]:
-    """Runs of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
-    size = max(1, AT_ONCE // (COPIES * 2 * MOST_GROUPS * max(concepts * thresholds, 1) * 8))
+    """Runs of a power of two of units whose counts by group take no more than `AT_ONCE` bytes, or of one unit."""
+    most = max(1, AT_ONCE // (COPIES * 2 * MOST_GROUPS * max(concepts * thresholds, 1) * 8))
+    size = 1 << (most.bit_length() - 1)
     return [slice(first, min(first + size, units)) for first in range(0, units, size)]
 
 

@@ -8,7 +8,9 @@ least 80% if it is as many errors above the cut-off as the test wants, and 0.84 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from dissectreport.analysis.common.student import quantile
 from dissectreport.analysis.dissection.corrected_rule import Groups, Scores, blocks, judge, score
 from dissectreport.analysis.dissection.counted import ConceptNames
 from dissectreport.analysis.results.spike_in import SpikeIn
-from dissectreport.stats.base import Floats, Ints, merge_all
+from dissectreport.stats.base import Floats, Ints
 from dissectreport.stats.iou import against_chance
 from dissectreport.stats.spikes import SHARES, Spikes
 from dissectreport.vocabulary import Vocabulary
@@ -45,8 +47,8 @@ def spike_in(
     counted = list(shards)
     if not counted:
         return None
-    every, concepts = merge_all(stat for _, stat in counted), tested(counted)
-    scores = _scores(counted, every, concepts, pixels)
+    every, concepts = OwnOverlaps.of([stat for _, stat in counted]), tested(counted)
+    scores = _scores(counted, every.concepts, concepts, pixels)
     if not len(concepts) or scores.corrected_iou.freedom < 2:
         return None
     planted = _table(every, scores, ConceptNames(vocabulary, scores.concepts, twins))
@@ -61,47 +63,66 @@ def spike_in(
     )
 
 
+@dataclass(frozen=True)
+class OwnOverlaps:
+    """Over all images, what the truth of planted units follows from."""
+
+    concepts: Ints
+    """(c,) rising numbers of the concepts that occur."""
+    present: Ints
+    """(c,) pixels that show the concept."""
+    expected: Floats
+    """(c,) pixels that masks of the concept in different images share by chance."""
+
+    @classmethod
+    def of(cls, stats: Sequence[Spikes]) -> OwnOverlaps:
+        """Those of all shards."""
+        concepts = np.unique(np.concatenate([stat.concepts for stat in stats]))
+        present, by_size = np.zeros(len(concepts), np.int64), dict[int, Ints]()
+        for stat in stats:
+            at, own = np.searchsorted(concepts, stat.concepts), np.arange(len(stat.concepts))
+            present[at] += stat.present
+            paired = (stat.crossed - stat.observed)[:, own, -1, own]
+            for size, pairs in zip(stat.sizes.tolist(), paired, strict=True):
+                by_size.setdefault(size, np.zeros(len(concepts), np.int64))[at] += pairs
+        shares = [pairs / (size - 1) for size, pairs in sorted(by_size.items()) if size > 1]
+        return cls(concepts, present, np.sum([np.zeros(len(concepts)), *shares], axis=0))
+
+
 def tested(shards: Sequence[tuple[int, Spikes]]) -> Ints:
     """Numbers of the concepts that are in enough images of both halves."""
-    halves = [merged(stat for group, stat in shards if group % 2 == half and stat.samples > 1) for half in range(2)]
-    if None in halves:
-        return np.zeros(0, np.int64)
-    first, second = (half.concepts[half.images >= FEWEST_IMAGES] for half in halves if half is not None)
+    halves = ([stat for group, stat in shards if group % 2 == half and stat.samples > 1] for half in range(2))
+    first, second = (_in_enough_images(half) for half in halves)
     return np.asarray(np.intersect1d(first, second), np.int64)
 
 
-def merged(stats: Iterable[Spikes]) -> Spikes | None:
-    """The counts of all, or None."""
-    known = list(stats)
-    return merge_all(known) if known else None
+def _in_enough_images(stats: Sequence[Spikes]) -> Ints:
+    images = Counter[int]()
+    for stat in stats:
+        images.update(dict(zip(stat.concepts.tolist(), stat.images.tolist(), strict=True)))
+    return np.array([number for number, count in images.items() if count >= FEWEST_IMAGES], np.int64)
 
 
-def _scores(shards: Sequence[tuple[int, Spikes]], every: Spikes, columns: Ints, pixels: int) -> Scores:
+def _scores(shards: Sequence[tuple[int, Spikes]], concepts: Ints, columns: Ints, pixels: int) -> Scores:
     """The scores of all planted units with the concepts that can be labels, in blocks that fit into memory."""
-    chances = [(group, stat.over(every.concepts).as_chance()) for group, stat in shards]
-    return Scores.together(
-        [
-            score(Groups.of(chances, units, among=columns), pixels, replicates=1)
-            for units in blocks(every.on.size, len(columns), thresholds=1)
-        ]
-    )
+    parts = []
+    for part in blocks(len(concepts), len(SHARES) * len(columns), thresholds=1):
+        chances = ((group, stat.as_chance(concepts[part], columns)) for group, stat in shards)
+        parts.append(score(Groups.of(chances), pixels, replicates=1))
+    return Scores.together(parts)
 
 
-def truth(every: Spikes) -> tuple[Floats, Floats]:
+def truth(every: OwnOverlaps) -> tuple[Floats, Floats]:
     """(c, shares) IoU and chance-corrected IoU that planted units have in all images."""
-    chance = every.as_chance()
-    concepts, shares = every.on.shape
-    own = np.arange(concepts)
-    expected = chance.expected()[..., 0].reshape(concepts, shares, concepts)[own, -1, own][:, None]
-    whole = every.present[:, None].astype(np.float64)
-    both = np.array(SHARES) * whole + (1 - np.array(SHARES)) * expected
-    iou, _, corrected = against_chance(both, expected, whole, whole)
+    whole, shares = every.present[:, None].astype(np.float64), np.array(SHARES)
+    both = shares * whole + (1 - shares) * every.expected[:, None]
+    iou, _, corrected = against_chance(both, every.expected[:, None], whole, whole)
     return iou, corrected
 
 
-def _table(every: Spikes, scores: Scores, names: ConceptNames) -> pd.DataFrame:
+def _table(every: OwnOverlaps, scores: Scores, names: ConceptNames) -> pd.DataFrame:
     """One row a planted unit of a concept that is tested."""
-    shares = every.on.shape[1]
+    shares = len(SHARES)
     there = np.repeat(np.isin(every.concepts, scores.concepts[scores.tested]), shares)
     unit = np.flatnonzero(there)
     column, share = np.searchsorted(scores.concepts, every.concepts[unit // shares]), unit % shares
