@@ -409,7 +409,7 @@ def _checked(group: PluginGroup, name: str, plugin: object) -> object:
     if missing:
         hint = "; describe a network in a TOML file: docs/own-gan.md" if hasattr(plugin, "state_dict") else ""
         raise group.error(
-            f"{name!r} returned a {type(plugin).__name__}, which is no {group.kind}: it has no "
+            f"{name!r} returned a {type(plugin).__name__}, which is not a {group.kind}: it has no "
             f"{', '.join(missing)}{hint}"
         )
     try:

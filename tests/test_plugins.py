@@ -180,8 +180,8 @@ def test_one_package_found_twice_is_no_clash(monkeypatch: pytest.MonkeyPatch) ->
     ("function", "error", "message"),
     [
         ("raises", ModelError, "RuntimeError: first line second line"),
-        ("gives_a_number", ModelError, "returned a int, which is no generator"),
-        ("network", ModelError, "returned a Linear, which is no generator: it has no name"),
+        ("gives_a_number", ModelError, "returned a int, which is not a generator"),
+        ("network", ModelError, "returned a Linear, which is not a generator: it has no name"),
         ("network", ModelError, "; describe a network in a TOML file"),
         ("tells_a_place", ModelError, "must be plain JSON values: Object of type PosixPath"),
         ("needs_an_argument", ModelError, "cannot be made: TypeError"),
@@ -201,7 +201,7 @@ def test_a_plug_in_that_does_not_work_gives_one_line(
 
 
 def test_a_generator_is_no_segmenter() -> None:
-    with pytest.raises(SegmenterError, match="which is no segmenter: it has no vocabulary, confidence"):
+    with pytest.raises(SegmenterError, match="which is not a segmenter: it has no vocabulary, confidence"):
         plugins.segmenter(PLANTED)
 
 

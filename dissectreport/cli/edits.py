@@ -76,7 +76,10 @@ def artifact_units(
     ],
     layer: Annotated[
         str,
-        typer.Option(help="Layer to search.", show_default="that of the marked units, otherwise the middle one"),
+        typer.Option(
+            help="Layer in which artifact units are searched for.",
+            show_default="that of the marked units, otherwise the middle one",
+        ),
     ] = "",
     edits: Annotated[Path, typer.Option(help="File for the recommended repair.", metavar="FILE")] = Path("edits.json"),
     offline: Offline = False,

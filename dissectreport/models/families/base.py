@@ -94,7 +94,7 @@ class FamilyNetwork(nn.Module):
         """The name that the original program gives to a tensor of this network."""
         return name
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network in place of `value`, which is called `name`."""
         raise NotImplementedError
 
@@ -138,7 +138,9 @@ class FamilyNetwork(nn.Module):
     def initialise(self, seed: int) -> None:
         """Give the network the random weights with which training starts."""
         random = torch.Generator().manual_seed(seed)
-        self.load_state_dict({name: self.redraw(name, value, random) for name, value in self.state_dict().items()})
+        self.load_state_dict(
+            {name: self.random_weight(name, value, random) for name, value in self.state_dict().items()}
+        )
 
     def extra_repr(self) -> str:
         """The settings that change images; a part of the network's identity."""

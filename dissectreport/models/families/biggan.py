@@ -229,9 +229,9 @@ class BigGAN(TruncatedLatents):
         """The same, as all names are those of the original."""
         return name
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Small normal weights; no biases, no attention, statistics of mean 0 and variance 1."""
-        return redraw(name, value, random)
+        return random_weight(name, value, random)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """(n, latent) and (n, classes) one-hot labels -> (n, 3, h, w) in [-1, 1]."""
@@ -247,7 +247,7 @@ class BigGAN(TruncatedLatents):
         return torch.tanh(x)
 
 
-def redraw(name: str, value: Tensor, random: torch.Generator) -> Tensor:
+def random_weight(name: str, value: Tensor, random: torch.Generator) -> Tensor:
     """A tensor of an untrained network: small normal weights, no biases, statistics of mean 0 and variance 1."""
     if name.endswith("weight"):
         return torch.randn(value.shape, generator=random) * INITIAL

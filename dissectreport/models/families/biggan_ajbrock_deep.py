@@ -26,7 +26,7 @@ from dissectreport.models.families.biggan import (
     TruncatedLatents,
     doubled,
     fold_power_iteration,
-    redraw,
+    random_weight,
     with_usual_names,
 )
 
@@ -110,9 +110,9 @@ class AjbrockBigGANDeep(TruncatedLatents):
             f"attention at {4 * 2 ** ((number + 1) // DEPTH)} px" for number in sorted(self.structure.attention)
         )
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Small normal weights; no biases, no attention, statistics of mean 0 and variance 1."""
-        return redraw(name, value, random)
+        return random_weight(name, value, random)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """(n, latent) and (n, classes) one-hot labels -> (n, 3, h, w) in [-1, 1]."""

@@ -221,7 +221,7 @@ class BigGANDeep(TruncatedLatents):
         """With `generator.`, except for the class embedding."""
         return name if name.startswith("embeddings.") else f"generator.{name}"
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Small normal weights; no biases, no attention, statistics of mean 0 and variance 1."""
         if name == "bn.weight" or name.endswith("running_vars"):
             return torch.ones_like(value)

@@ -148,7 +148,7 @@ class CycleGAN(RedrawingNetwork):
         """From the last rectifier before the residual blocks on, at most five."""
         return evenly(self.unit_layers[len(self.steps.down) :])
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network, as the paper draws it."""
         if value.ndim == 4:
             return torch.randn(value.shape, generator=random) * INITIAL

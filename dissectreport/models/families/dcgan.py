@@ -74,7 +74,7 @@ class DCGAN(FamilyNetwork):
         """The rectifiers, at most five."""
         return evenly(self.unit_layers)
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network, as the paper draws it."""
         kind = name.rpartition(".")[2]
         if value.ndim == 4:

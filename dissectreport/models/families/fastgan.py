@@ -185,7 +185,7 @@ class FastGAN(FamilyNetwork):
         noise = "the same noise in every image, drawn here" if self.sampling.noise == "const" else "no noise"
         return f"{super().describe_sampling()}, {noise}"
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Small normal weights, norms near 1, no biases and no noise."""
         if value.ndim == 4:
             return torch.randn(value.shape, generator=random) * INITIAL

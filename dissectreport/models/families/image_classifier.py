@@ -70,7 +70,7 @@ class ImageClassifier(FamilyNetwork):
         counters = {name: value for name, value in self.state_dict().items() if name.endswith(COUNTER)}
         super().take({**{name: value for name, value in tensors.items() if not name.endswith(COUNTER)}, **counters})
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network: norms that change nothing, biases at 0, and He's weights."""
         if value.ndim < 2:
             is_one = name.endswith(("running_var", "weight"))

@@ -41,7 +41,7 @@ class RedrawingNetwork(FamilyNetwork):
         """How images are drawn, in words."""
         return f"photographs at {self.resolution} x {self.resolution}"
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """A tensor of an untrained network: norms at 1, biases at 0, and weights by the number of their inputs."""
         if value.ndim == 1:
             return torch.ones_like(value) if name.endswith("weight") else torch.zeros_like(value)

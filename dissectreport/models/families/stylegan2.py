@@ -261,7 +261,7 @@ class StyleGAN2(FamilyNetwork):
         """With `synthesis.`, and `affine` for styles."""
         return name if name.startswith("mapping.") else f"synthesis.{name}".replace(".style.", ".affine.")
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Standard normal weights and constants, no biases but those of styles, which are one, and no noise."""
         if name.endswith(("weight", "const")):
             scale = 1 / 0.01 if re.match(r"mapping\.fc\d", name) else 1.0

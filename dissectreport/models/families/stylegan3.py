@@ -315,7 +315,7 @@ class StyleGAN3(FamilyNetwork):
         """With `synthesis.`, and `affine` for styles."""
         return name if name.startswith("mapping.") else f"synthesis.{name}".replace(".style.", ".affine.")
 
-    def redraw(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
+    def random_weight(self, name: str, value: Tensor, random: torch.Generator) -> Tensor:
         """Standard normal weights, filters and frequencies as they are, and a plane that nothing turns."""
         if name == "input.style.weight":
             return torch.zeros_like(value)
