@@ -420,6 +420,7 @@ def test_the_second_network_is_one_that_selected_nothing(
     assert loading.second_feature_name(features, named) == second
 
 
+@pytest.mark.extended
 def test_artifact_units_and_the_repair_are_replicated_on_fresh_latents(found: Artifacts, options: Options) -> None:
     record = replicate(options)
     replication = load_dissection("planted", cache=options.cache).replication
@@ -660,6 +661,7 @@ def test_the_commands_list_units_and_write_repaired_images(options: Options, fou
     assert np.array_equal(np.asarray(Image.open(out / "000002.png")), wanted[2])
 
 
+@pytest.mark.extended
 def test_what_was_measured_on_another_grid_is_not_measured_again(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -735,7 +737,7 @@ def some_folder(path: Path, count: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("sound", "broken", "told"), [(7, 1, 8), extended(150, 5, 155), (198, 5, 198)])
+@pytest.mark.parametrize(("sound", "broken", "told"), [(7, 1, 8), extended(150, 5, 155), extended(198, 5, 198)])
 def test_too_few_real_images_are_reported_first_and_the_rest_is_still_measured(
     options: Options, tmp_path: Path, sound: int, broken: int, told: int
 ) -> None:
@@ -888,6 +890,7 @@ def test_without_a_significant_decrease_the_page_recommends_no_repair(options: O
     assert "no repair is recommended" in list(artifact_lines(replace(found, chosen=0)))[-1]
 
 
+@pytest.mark.extended
 def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
     options: Options, found: Artifacts, tmp_path: Path
 ) -> None:
@@ -899,6 +902,7 @@ def test_a_distance_that_is_not_above_zero_has_no_curve_and_the_page_says_so(
     assert "is not significantly above 0" in words_of(tmp_path / "planted" / "artifacts.html")
 
 
+@pytest.mark.extended
 def test_reference_images_that_were_left_out_are_counted_on_the_page(
     options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

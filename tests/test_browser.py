@@ -54,8 +54,8 @@ KINDS = (
     "planted/methods.html",
 )
 """One page of each type."""
-FURTHER = (CAUSING, "planted/concepts/green.html")
-"""Those of a type that another page is of, with less or more on it."""
+FURTHER = (CAUSING, "planted/concepts/green.html", "planted/methods.html")
+"""Those that consist of what other pages have."""
 
 
 pytestmark = pytest.mark.browser

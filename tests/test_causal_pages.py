@@ -71,6 +71,7 @@ def test_every_link_of_a_site_with_causes_leads_to_a_file(site: Path) -> None:
     assert broken_links(site.resolve()) == []
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("rendered_anew")
 def test_the_same_interventions_give_the_same_bytes(site: Path, tmp_path: Path) -> None:
     write_site(with_interventions(example_dissection()), tmp_path)

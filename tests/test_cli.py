@@ -211,6 +211,7 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_the_limit_of_a_site_is_an_option_of_whatever_draws_one(measured, tmp_path):
     where = ["--cache", measured, "--out", tmp_path / "site"]
@@ -308,6 +309,7 @@ def test_a_cache_is_cleared_of_its_oldest_runs_down_to_a_size(measured, tmp_path
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_a_quick_run_does_not_hide_the_one_before(measured, tmp_path):
     cache = ["--cache", measured]

@@ -275,6 +275,7 @@ def test_quality_of_other_features_and_units_of_other_layers_are_warned_of(one: 
     assert alike == (), "what only one has cannot be mistaken"
 
 
+@pytest.mark.extended
 def test_on_a_site_without_pages_of_units_comparisons_lead_to_their_cards(
     one: Dissection, two: Dissection, tmp_path: Path
 ) -> None:
@@ -606,6 +607,7 @@ def test_pairs_of_a_model_that_is_gone_are_removed(one: Dissection, copied: Path
     }
 
 
+@pytest.mark.extended
 def test_a_pair_is_computed_again_after_a_run_that_died(two: Dissection, copied: Path) -> None:
     whole = contents(copied)
     ledger = read_ledger(copied, FOLDER)
@@ -622,6 +624,7 @@ def test_a_pair_is_computed_again_after_a_run_that_died(two: Dissection, copied:
     }
 
 
+@pytest.mark.extended
 def test_a_model_under_another_rule_is_beside_itself(tmp_path: Path) -> None:
     one = example_dissection(units=6, layers=1, name=ONE)
     write_site(one, tmp_path)
@@ -665,6 +668,7 @@ def test_a_page_outside_the_site_has_no_link_that_breaks(site: Path, tmp_path: P
     assert hrefs and all(href.startswith(("#", *PAPERS)) for href in hrefs)
 
 
+@pytest.mark.extended
 def test_rendering_a_model_again_keeps_fixed_pages(copied: Path) -> None:
     page = write_comparison(copied, [ONE, TWO]).index
     held = page.read_bytes()
@@ -672,6 +676,7 @@ def test_rendering_a_model_again_keeps_fixed_pages(copied: Path) -> None:
     assert page.read_bytes() == held
 
 
+@pytest.mark.extended
 def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path) -> None:
     out = tmp_path / "site"
     write_site(one, out)
@@ -689,6 +694,7 @@ def test_hostile_names_are_compared_and_escaped(one: Dissection, tmp_path: Path)
     assert "\u2028" not in text and name == f"{strange}/model" and part["notes"] == [HOSTILE]
 
 
+@pytest.mark.extended
 def test_a_model_named_like_the_comparison_page_does_not_replace_it(tmp_path: Path) -> None:
     for name in ("compare", "compare.html"):
         write_site(example_dissection(units=6, layers=1, name=name), tmp_path)
@@ -727,6 +733,7 @@ def test_the_command_writes_a_page_and_says_where(site: Path, tmp_path: Path) ->
     assert wrong.exit_code == 1 and wrong.stderr.count("\n") == 1 and "did you mean two" in wrong.stderr
 
 
+@pytest.mark.extended
 def test_a_model_of_an_earlier_version_is_listed_but_cannot_be_chosen(one: Dissection, tmp_path: Path) -> None:
     write_site(one, tmp_path)
     path = tmp_path / ONE / "summary.json"
@@ -758,6 +765,7 @@ def test_an_index_of_many_models_is_a_table_and_of_one_a_page(one: Dissection, s
     assert "There is one model on this site." in (tmp_path / "compare.html").read_text("utf-8")
 
 
+@pytest.mark.extended
 def test_comparing_twice_gives_the_same_bytes(one: Dissection, two: Dissection, site: Path, tmp_path: Path) -> None:
     for made in (two, one):
         write_site(made, tmp_path)

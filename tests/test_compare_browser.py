@@ -136,7 +136,7 @@ def test_the_live_page_and_the_fixed_page_say_and_draw_the_same(
 
 
 @pytest.mark.parametrize(
-    "name", ["index.html", address("one", "two"), extended(address("one", "two", "three/layer2")), "fixed"]
+    "name", ["index.html", address("one", "two"), extended(address("one", "two", "three/layer2")), extended("fixed")]
 )
 def test_pages_of_many_models_are_quiet_fit_every_screen_and_have_no_violation(
     chromium: Browser, many: Path, name: str
@@ -301,6 +301,7 @@ def test_names_that_are_markup_are_text(chromium: Browser, many: Path) -> None:
         ready(page)
 
 
+@pytest.mark.extended
 def test_a_chart_of_the_live_page_leaves_as_an_svg(chromium: Browser, many: Path) -> None:
     with open_page(chromium, many, address("one", "two")) as page:
         ready(page)
@@ -348,6 +349,7 @@ def test_models_are_listed_without_scripts(chromium: Browser, many: Path) -> Non
         page.wait_for_url("**/two/index.html")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", [address("one", "two"), extended("fixed")])
 def test_a_comparison_prints_in_dark_ink(chromium: Browser, many: Path, name: str) -> None:
     with open_page(chromium, many, fixed(many, "one", "two") if name == "fixed" else name) as page:

@@ -67,7 +67,7 @@ def test_characters_that_a_code_page_lacks_are_replaced(encoding: str) -> None:
     assert done.returncode == 0 and "features" in done.stdout and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("stream", [0, 1, 2])
+@pytest.mark.parametrize("stream", [extended(0), 1, extended(2)])
 def test_a_closed_stream_stops_nothing(stream: int, tmp_path: Path) -> None:
     command = f"exec {stream}>&-; exec {sys.executable} -m dissectreport cache list --cache {tmp_path}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
@@ -199,7 +199,7 @@ def running_in_group(group: int) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "workers"), [extended(signal.SIGINT, 1), (signal.SIGINT, 2), extended(signal.SIGTERM, 2)]
+    ("kind", "workers"), [(signal.SIGINT, 1), extended(signal.SIGINT, 2), extended(signal.SIGTERM, 2)]
 )
 def test_a_signal_ends_every_process_although_a_plugin_hangs(
     tmp_path: Path, kind: signal.Signals, workers: int
@@ -213,7 +213,7 @@ def test_a_signal_ends_every_process_although_a_plugin_hangs(
     ("busy", "workers"),
     [
         (KEEPS_THE_LOCK, 2),
-        (STARTS_A_PROCESS, 1),
+        extended(STARTS_A_PROCESS, 1),
         (IGNORES_SIGNALS, 2),
         extended(KEEPS_THE_LOCK, 1),
         extended(STARTS_A_PROCESS, 2),

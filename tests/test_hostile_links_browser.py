@@ -18,7 +18,7 @@ PAGES = (
     *("index.html", "compare.html", "one/index.html", "one/layer1/index.html", "one/layer1/table.html"),
     *("one/layer1/unit-1.html", "one/concepts.html", "one/concepts/tree.html", "one/lookup.html", "single.html"),
 )
-FEW = ("compare.html", "one/layer1/index.html", "one/concepts/tree.html", "single.html")
+FEW = ("compare.html", "one/layer1/index.html", "single.html")
 """Those whose scripts read most of what stands behind the #."""
 MANY = 500_000
 """Characters, a quarter of what a browser takes."""

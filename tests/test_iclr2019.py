@@ -278,6 +278,7 @@ def test_a_whole_run_of_the_planted_model_judges_its_controls_by_the_same_cut_of
     assert f"{both} of the {counts['measured']} interpretable units also match better than chance" in sentence
 
 
+@pytest.mark.extended
 def test_a_second_run_measures_nothing_and_a_lost_search_is_made_again(cache):
     options = dissectreport.Options(
         "tests.support.reference_models:generator",

@@ -43,6 +43,7 @@ from dissectreport.worker.loaded_networks import Source
 from tests.support.planted_oracle import edited as slowly_edited
 from tests.support.planted_oracle import features, has
 from tests.support.planted_oracle import inserted as slowly_inserted
+from tests.support.tiers import extended
 
 SOURCE = Source("planted", "planted")
 OBJECTS = ("grass", "house", "tree", "ball")
@@ -413,7 +414,7 @@ def inputs(concept: str) -> rankings.RankingInputs:
     )
 
 
-@pytest.mark.parametrize("concept", ["roof", "ball"])
+@pytest.mark.parametrize("concept", ["roof", extended("ball")])
 def test_the_learned_mask_finds_the_planted_causal_set_among_units_that_only_correlate(
     model: EditedModel, concept: str
 ) -> None:

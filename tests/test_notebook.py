@@ -132,6 +132,7 @@ def test_of_several_reports_one_is_chosen(site: Path, tmp_path: Path) -> None:
     assert dissectreport.load(tmp_path, model="two").model == dissectreport.load(tmp_path / "two").model == "two"
 
 
+@pytest.mark.extended
 def test_of_a_model_under_several_rules_one_is_chosen(tmp_path: Path) -> None:
     one = example_dissection(units=6, layers=1, name="one")
     for made in (one, under_rule(one, "pnas2020"), example_dissection(units=6, layers=1, name="two")):

@@ -245,6 +245,7 @@ def test_a_network_of_somebodys_own_is_dissected_through_its_description(place: 
     assert bool((ours["main.1"] < 0).any())
 
 
+@pytest.mark.extended
 def test_two_descriptions_of_one_name_are_two_models(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"first": 6, "second": 5}
     for folder, units in sizes.items():

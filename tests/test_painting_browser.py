@@ -235,6 +235,7 @@ def test_a_scene_that_cannot_be_is_said_and_the_page_goes_on(
         assert "There is no scene 100000" in (page.text_content("#toast") or "")
 
 
+@pytest.mark.extended
 def test_a_far_scene_is_drawn_while_the_page_answers(chromium: Browser, paint_site: PaintSite) -> None:
     with opened(chromium, paint_site) as page:
         page.evaluate("window.ticks = 0; setInterval(() => { window.ticks += 1; }, 20)")
@@ -244,6 +245,7 @@ def test_a_far_scene_is_drawn_while_the_page_answers(chromium: Browser, paint_si
         assert page.evaluate("window.ticks") > 3
 
 
+@pytest.mark.extended
 def test_the_first_stroke_is_of_a_brush_that_changes_the_image(chromium: Browser, paint_site: PaintSite) -> None:
     with opened(chromium, paint_site) as page:
         gains = page.evaluate("dissectreport.data('paint-data').brushes.map((brush) => brush.gains)")

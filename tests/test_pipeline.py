@@ -32,6 +32,7 @@ from dissectreport.report.site.build import write_site
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, INTERVENTION_BUDGETS
 from dissectreport.run.plan import FORMAT, ROTATIONS
 from tests.support.reporters import RecordingReporter
+from tests.support.tiers import extended
 
 SMALL = {
     "layers": ("features",),
@@ -152,6 +153,7 @@ def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(few, tmp
     assert content(tmp_path) == content(few)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(few, tmp_path, monkeypatch):
     fdopen, failures = os.fdopen, []
@@ -383,6 +385,7 @@ def test_the_report_is_the_same_bytes_from_the_same_cache_without_torch(large, t
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_killed_at_any_write_the_site_is_finished_by_the_next_run(undisturbed, tmp_path, monkeypatch):
     wanted, dissection = tmp_path / "wanted", load_dissection("planted", cache=undisturbed)
@@ -501,6 +504,7 @@ def test_without_a_way_to_reinitialise_there_is_no_untrained_control_and_a_line_
     assert found.title == "own"
 
 
+@pytest.mark.extended
 def test_networks_that_are_not_finite_are_one_line_whatever_the_segmenter(tmp_path):
     body = "g = planted.load()\n    call = g.module.forward\n    g.module.forward = lambda z: call(z) * float('nan')"
     model = plugin(tmp_path, HEAD + f"def load():\n    {body}\n    return g\n")
@@ -517,6 +521,7 @@ def test_a_segmenter_that_finds_nothing_is_one_line(tmp_path):
         load_dissection("planted", cache=tmp_path / "cache")
 
 
+@pytest.mark.extended
 def test_an_edited_model_file_is_another_model(tmp_path):
     for scale in (1, 2):
         body = f"g = planted.load()\n    g.module.features.register_forward_hook(lambda m, a, o: o * {scale})"
@@ -547,11 +552,11 @@ def load():
     ("value", "words"),
     [
         ("labels + 1000", "returned label 1\\d\\d\\d; its vocabulary has 0 to"),
-        ("labels - 5", "returned label -5"),
+        extended("labels - 5", "returned label -5"),
         ("labels[:, 0]", "must return whole numbers of shape"),
-        ("labels[:1]", "must return whole numbers of shape"),
-        ("labels.float()", "torch.float32"),
-        ("labels[:, :0]", "must return whole numbers of shape"),
+        extended("labels[:1]", "must return whole numbers of shape"),
+        extended("labels.float()", "torch.float32"),
+        extended("labels[:, :0]", "must return whole numbers of shape"),
         ("labels.numpy()", "returned a ndarray as labels; need a tensor"),
         ("1 / 0", "failed at its labels: ZeroDivisionError"),
     ],
@@ -591,6 +596,7 @@ def test_one_sample_is_enough_to_run_but_nothing_is_claimed(tmp_path):
     dissectreport.render("planted", tmp_path / "site", cache=tmp_path)
 
 
+@pytest.mark.extended
 def test_a_finer_grid_counts_more_pixels(tmp_path):
     measured(tmp_path, grid=96, samples=32)
     dissection = load_dissection("planted", cache=tmp_path)
@@ -651,6 +657,7 @@ def intervened(tmp_path_factory):
     return cache
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, tmp_path):
     cache = shutil.copytree(intervened, tmp_path / "cache")
@@ -673,6 +680,7 @@ def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
     assert not any("damaged" in line for line in heard.lines)
 
 
+@pytest.mark.extended
 def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     victims = []
@@ -686,6 +694,7 @@ def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path)
     assert content(tmp_path / "cache") == content(intervened)
 
 
+@pytest.mark.extended
 def test_more_held_out_latents_reuse_those_that_were_measured(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     heard = measured(tmp_path / "cache", **INTERVENED | {"intervention_samples": 160})
@@ -715,6 +724,7 @@ def test_what_is_printed_of_interventions_is_what_the_planted_generator_does(int
     assert first["grass"] == UNIT["grass"]
 
 
+@pytest.mark.extended
 def test_a_quick_run_learns_no_ranking_and_its_pages_do_not_mention_any(copied, tmp_path, monkeypatch):
     monkeypatch.setitem(INTERVENTION_BUDGETS, "quick", SHIPPED)
     measured(copied, **INTERVENED | {"samples": 64, "controls": True})
@@ -743,6 +753,7 @@ def test_a_unit_that_only_correlates_has_a_high_corrected_iou_and_no_effect(larg
     assert {orders["IoU", 1], orders["IoU", 2]} == {UNIT["ball"], UNIT["ball_mirror"]}
 
 
+@pytest.mark.extended
 def test_the_concepts_and_the_layer_of_interventions_can_be_chosen(copied):
     chosen = {"concepts": ("window", "roof"), "layers": ("features", "mixed"), "intervention_layer": "mixed"}
     measured(copied, **INTERVENED | {"samples": 64} | chosen)

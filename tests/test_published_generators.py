@@ -346,6 +346,7 @@ def test_a_given_file_with_another_checksum_is_reported_and_used(tmp_path: Path)
     assert "makes images of 8 x 8 pixels; those of church_pgan have 16" in ear.lines[1]
 
 
+@pytest.mark.extended
 def test_a_measurement_with_a_given_file_lies_under_the_name_of_the_model(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(weights(seed=5))

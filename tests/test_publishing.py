@@ -158,12 +158,14 @@ def test_a_draft_on_top_of_a_published_site_is_refused(made: Path, bare: Path, n
     assert commits(bare) == 1
 
 
+@pytest.mark.extended
 def test_a_site_that_was_published_and_removed_there_can_be_published_again(made: Path, bare: Path) -> None:
     assert run(made).exit_code == 0
     git(bare, "branch", "-D", "gh-pages")
     assert run(made).exit_code == 0
 
 
+@pytest.mark.extended
 def test_a_push_that_fails_leaves_no_branch(made: Path, bare: Path) -> None:
     hook = bare / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
@@ -188,7 +190,7 @@ def test_only_what_the_site_wrote_is_published(made: Path, bare: Path, tmp_path:
     assert "secret" not in result.output and published(bare, tmp_path) == written(made)
 
 
-@pytest.mark.parametrize("how", ["edited", "missing", "link", "pipe", "linked folder"])
+@pytest.mark.parametrize("how", ["edited", extended("missing"), "link", extended("pipe"), extended("linked folder")])
 def test_a_site_that_is_not_as_it_was_written_is_not_published(
     made: Path, bare: Path, tmp_path: Path, how: str
 ) -> None:
@@ -304,6 +306,7 @@ def test_a_model_is_rendered_again_from_the_run_that_its_pages_show(tmp_path: Pa
     assert (wanted.samples, wanted.seed, wanted.grid) == (facts.samples, facts.seed, facts.grid) and wanted.grid
 
 
+@pytest.mark.extended
 def test_fixed_comparisons_outlive_the_pages_of_units(tmp_path: Path) -> None:
     made = [example_dissection(units=6, layers=1, name=name) for name in ("one", "two")]
     for each in made:

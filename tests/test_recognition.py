@@ -173,6 +173,7 @@ def test_two_models_of_one_name_live_side_by_side(place: Path) -> None:
     assert {path.parent.name for path in (place / "site").glob("*/summary.json")} == homes
 
 
+@pytest.mark.extended
 def test_a_name_of_the_catalogue_is_not_that_of_a_file(place: Path) -> None:
     (place / "planted.toml").write_text((place / "mine.toml").read_text())
     cache = place / "cache"

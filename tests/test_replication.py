@@ -181,6 +181,7 @@ def make():
 """
 
 
+@pytest.mark.extended
 def test_a_second_segmenter_bounds_the_error_of_the_labels(tmp_path: Path) -> None:
     (tmp_path / "second.py").write_text(SECOND)
     few: dict[str, Any] = {"layers": ("features",), "samples": 96, "pilot": 48, "workers": 1, "cache": tmp_path / "c"}

@@ -98,6 +98,7 @@ def test_the_order_of_what_a_formula_joins_does_not_matter(
         assert ask(page, asked) == (["layer1 unit 1"] if is_same else [])
 
 
+@pytest.mark.extended
 @pytest.mark.browser
 def test_units_are_found_by_every_word_of_the_list(tmp_path: Path, chromium: Browser) -> None:
     made = example_dissection(units=6)
@@ -206,6 +207,7 @@ def test_it_is_used_by_keys_and_read_out(chromium: Browser, folder: Path) -> Non
         expect(page.locator("#search-box")).to_be_hidden()
 
 
+@pytest.mark.extended
 @pytest.mark.browser
 def test_the_menu_of_layers_leads_to_them_without_scripts_too(chromium: Browser, folder: Path) -> None:
     for scripts in (True, False):

@@ -113,6 +113,7 @@ def test_without_an_address_no_page_holds_one_and_the_sitemap_goes(tmp_path: Pat
             assert not re.search(rb"(href|src|content)=\"?(https?:)?//", markup), name
 
 
+@pytest.mark.extended
 def test_somebody_elses_sitemap_is_left_alone(dissection: Dissection, tmp_path: Path) -> None:
     write_site(example_dissection(units=6, layers=1), tmp_path)
     (tmp_path / "sitemap.xml").write_text("<urlset/>")
@@ -141,6 +142,7 @@ def drawn(found: Dissection, out: Path, name: str) -> Written:
     return write_site(found, out, settings=SiteSettings(detail_named(name)))
 
 
+@pytest.mark.extended
 def test_every_step_takes_less_and_its_links_still_lead_somewhere(tmp_path: Path) -> None:
     dissection = with_interventions(example_dissection(units=6, layers=1))
     large = replace(dissection.pictures, pixels=dissection.pictures.pixels.repeat(4, 1).repeat(4, 2))

@@ -217,6 +217,7 @@ def test_two_models_share_a_site_and_its_first_page(tmp_path: Path) -> None:
     assert broken_links(tmp_path.resolve()) == []
 
 
+@pytest.mark.extended
 def test_models_whose_names_differ_only_in_case_do_not_share_a_folder(tmp_path: Path) -> None:
     write_site(example_dissection(units=6, layers=1, name="one"), tmp_path)
     write_site(example_dissection(units=6, layers=1, name="One"), tmp_path)
@@ -254,6 +255,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     assert str(tmp_path / "site") in str(error.value)
 
 
+@pytest.mark.extended
 def test_a_site_above_its_limit_is_refused_before_anything_is_written(dissection: Dissection, tmp_path: Path) -> None:
     large = replace(
         dissection, pictures=replace(dissection.pictures, pixels=random_pixels(dissection.pictures.pixels.shape))

@@ -251,6 +251,7 @@ def test_a_summary_that_is_no_summary_is_none_of_ours(site: Path, content: bytes
     assert [summary.home for summary in read_summaries(site)] == ["two"]
 
 
+@pytest.mark.extended
 def test_a_pipe_in_a_site_is_not_waited_for(site: Path, one: Dissection) -> None:
     for name in ("two/summary.json", "two/data/compare.json"):
         (site / name).unlink()

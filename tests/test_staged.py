@@ -134,6 +134,7 @@ def test_no_label_reaches_the_training(tmp_path: Path, options: staged.RunOption
     assert_same_state(whole, tmp_path / "without", STAGES[-1])
 
 
+@pytest.mark.extended
 def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
     recipe = Recipe(
         sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=640, adversarial_images=(480,), warmup_steps=10
@@ -200,6 +201,7 @@ def test_a_grown_generator_repeats_the_small_one_and_shares_its_layers() -> None
         assert torch.equal(grown.get_parameter(f"{name}.conv.weight"), small.get_parameter(f"{name}.conv.weight"))
 
 
+@pytest.mark.extended
 def test_a_grown_discriminator_scores_like_the_small_one() -> None:
     torch.manual_seed(0)
     small, images = Trunk(16, (8, 8)), torch.rand(64, 3, 32, 32)

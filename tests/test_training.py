@@ -81,6 +81,7 @@ def test_a_generator_of_half_the_size_is_taken_over(tmp_path: Path) -> None:
             assert torch.allclose(half_way, (coarse + network(z, blend=1.0)) / 2, atol=1e-4)
 
 
+@pytest.mark.extended
 def test_growing_breaks_nothing() -> None:
     growing = generators.GrowingGenerator(TINY.sizes)
     growing.initialise(seed=0)
@@ -131,6 +132,7 @@ def test_only_with_batch_deviation_does_the_verdict_on_an_image_depend_on_the_ot
         assert torch.allclose(judge(one, 1.0)[0], judge(another, 1.0)[0], atol=1e-6) == (not deviation)
 
 
+@pytest.mark.extended
 def test_a_generator_without_pixel_norm_is_loaded_as_one(tmp_path: Path) -> None:
     recipe = replace(TINY, coarse=0, fitting=1, pixel_norm=False, series="small ones")
     run = generators.Run(recipe)
@@ -147,6 +149,7 @@ def test_a_generator_without_pixel_norm_is_loaded_as_one(tmp_path: Path) -> None
     assert (card["family_of_training"], card["variant"]) == ("small ones", "minibatch standard deviation")
 
 
+@pytest.mark.extended
 def test_a_generator_that_has_not_grown_is_exported_at_half_size(tmp_path: Path) -> None:
     run = generators.Run(replace(TINY, coarse=1000))
     run.save(generators.checkpoint(tmp_path))

@@ -24,6 +24,7 @@ from dissectreport.worker.loaded_networks import Source
 from tests.support.launches import Operations, counting_copies
 
 
+@pytest.mark.extended
 def test_one_process_loads_its_networks_once_for_passes_that_follow_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
