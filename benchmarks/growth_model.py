@@ -1,4 +1,4 @@
-"""A cheap network of many units and a segmenter of many concepts, for `growth.py`: it shows how a run grows."""
+"""A cheap network of many units and a segmenter of many concepts, for `growth.py` and `samples.py`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def load() -> NetworkGenerator:
     """The network with 512 units."""
     network = ManyUnits(512)
     return NetworkGenerator("many units", network, (16,), (SIDE, SIDE), ("layer",))
+
+
+def few() -> NetworkGenerator:
+    """The network with 8 units, for runs of many samples."""
+    return NetworkGenerator("few units", ManyUnits(8), (16,), (SIDE, SIDE), ("layer",))
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,7 +85,6 @@ def test_sets_of_units_take_few_launches_an_image(
     few, more = counted(pass_, monkeypatch)
     each = (more.launches - few.launches) / (MORE - FEW)
     launches = few.launches + each * (TOGETHER - FEW)
-    print(pass_.__name__, few.launches, few.waits, more.launches, more.waits)
     assert launches / (TOGETHER * EDIT_BATCH) < 2, "launches for an image"
     assert more.waits == few.waits, "sets that run together are waited for together"
 

@@ -1,16 +1,16 @@
 """Arrays in .npz files: compressed as suits them, and read one by one.
 
-Counts are mostly small numbers without repetitions, for which run lengths are a fifth smaller than the usual search for
-repetitions, and take no longer. The module `zipfile` cannot choose between them, so entries are written here. The result
-is an ordinary ZIP archive. Its list of entries is read once, because blocks of units are read in turn from many files.
+Counts are mostly small numbers without repetitions. Compressed by run lengths they are a fifth smaller than by the usual
+search for repetitions. The module `zipfile` cannot choose between the two, so entries are written here; the result is an
+ordinary ZIP archive. Its list of entries is read once, because blocks of units are read in turn from many files.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-import zlib
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -59,7 +59,7 @@ def npy(array: NDArray[np.generic]) -> bytes:
 
 
 def deflated(content: bytes) -> bytes:
-    """Bytes as a DEFLATE stream: by run lengths, or by a search for repetitions if that suits their beginning better."""
+    """Bytes as a DEFLATE stream: by run lengths or by a search for repetitions, whichever suits their beginning."""
     sample = content[:SAMPLE]
     level, strategy = min(WAYS, key=lambda way: len(_deflated(sample, *way)))
     return _deflated(content, level, strategy)

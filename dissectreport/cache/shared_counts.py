@@ -1,7 +1,7 @@
 """Counts that follow from other counts of the same file, which are kept once.
 
-Pixels above a threshold are sums of pixels by bin, and pixels of a label set of one concept alone are often those of the
-concept. Of such counts a file keeps which rows and columns of others they are, and the rows that follow from none.
+Pixels above a threshold are sums of pixels by bin, and pixels of a label set of one concept alone are often those of
+the concept. Of such counts a file keeps which rows and columns of others they are, and the rows that follow from none.
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ def _reduced(name: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     columns = _columns(own, others, name)
     equal = (own == _at(others, columns, name)).all((0, 2))
     rows[there[~equal]] = -1
-    return {name: arrays[name][..., rows < 0, :], f"{name}{ROWS}": rows, f"{name}{COLUMNS}": columns} if equal.any() else {}
+    return (
+        {name: arrays[name][..., rows < 0, :], f"{name}{ROWS}": rows, f"{name}{COLUMNS}": columns}
+        if equal.any()
+        else {}
+    )
 
 
 def sources_of(name: str, names: Mapping[str, Any]) -> list[str]:

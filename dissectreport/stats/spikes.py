@@ -79,7 +79,7 @@ class Spikes(Counts):
         )
 
     def as_chance(self, planted: Ints, concepts: Ints) -> Chance:
-        """The counts of units planted for some concepts, each share of the first first, with `concepts`, as of units."""
+        """The counts of units planted for some concepts with `concepts`, as those of units: by concept and share."""
         shares = self.on.shape[1]
 
         def of_units(counts: Ints) -> Ints:
