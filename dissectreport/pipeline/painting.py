@@ -38,7 +38,7 @@ GALLERY = 24
 """Latents that a page offers to paint on."""
 EACH = 3
 """How many of them are chosen for each studied concept."""
-FORMAT = 2
+FORMAT = 3
 """Raised where the same network is exported in another way."""
 
 

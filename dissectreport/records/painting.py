@@ -50,6 +50,8 @@ class PaintedNetwork:
     """Further inputs of the tail by their names, each (m, ...); the head returns them after the activations."""
     margin: int
     """Cells on every side of a map that lie outside the image."""
+    reach: int
+    """Cells around a cell on which its pixels depend; 0 where the tail takes whole maps only."""
     images: NDArray[np.uint8]
     """(k, height, width, 3)"""
     contexts: Ints
@@ -70,7 +72,7 @@ class PaintedNetwork:
         files = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("tail", "head", "labels")}
         names = ("samples", "latents", "activations", "images", "contexts", "originals")
         gallery = {name: getattr(self, name) for name in names}
-        numbers = {name: np.array(getattr(self, name)) for name in ("seed", "margin", "pixels")}
+        numbers = {name: np.array(getattr(self, name)) for name in ("seed", "margin", "reach", "pixels")}
         others = {f"other {name}": values for name, values in self.others.items()}
         words = {name: np.array(getattr(self, name), np.str_) for name in ("notes", "photos")}
         return {**files, **gallery, **numbers, **others, **words, "areas": self.areas}
@@ -79,7 +81,7 @@ class PaintedNetwork:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The network back from arrays."""
         values: dict[str, Any] = {name: arrays[name].tobytes() for name in ("tail", "head", "labels")}
-        values |= {name: int(arrays[name]) for name in ("seed", "margin", "pixels")}
+        values |= {name: int(arrays[name]) for name in ("seed", "margin", "reach", "pixels")}
         values |= {name: arrays[name].astype(np.int64) for name in ("samples", "contexts", "areas")}
         values |= {name: arrays[name] for name in ("latents", "activations", "images", "originals")}
         return cls(

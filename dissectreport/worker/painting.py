@@ -23,6 +23,7 @@ from dissectreport.networks.edits import Prefix, run_prefix
 from dissectreport.networks.hooks import margin_of, submodule
 from dissectreport.networks.parts import Head, Tail, other_tensors
 from dissectreport.onnx_files.exporting import Exported, export
+from dissectreport.onnx_files.free_size import measured_reach, with_free_size
 from dissectreport.onnx_files.running import OnnxNetwork
 from dissectreport.onnx_files.small_weights import BITS, WHOLE, with_small_weights
 from dissectreport.records.painting import PaintedNetwork
@@ -91,6 +92,7 @@ class _Painting:
     def network(self) -> PaintedNetwork:
         """All files, and the gallery."""
         tail, inputs = self._tail()
+        tail, reach = self._with_windows(tail, inputs)
         names = [name for name in inputs if name not in (ACTIVATIONS, LATENT)]
         head = self._optional("new scenes cannot be made", lambda: self._head(names, OnnxNetwork(tail)))
         first = len(self.request.samples) if head else 0
@@ -108,6 +110,7 @@ class _Painting:
             activations=_halves([at.activations for at in self.prefixes])[first:],
             others={name: values[first:] for name, values in self._others(names).items()},
             margin=margin_of(submodule(self.generator.module, self.request.layer)),
+            reach=reach,
             images=as_bytes(images),
             contexts=contexts_at(labels, self.request.contexts, patch_grid(*size)),
             areas=self._areas(labels),
@@ -147,6 +150,20 @@ class _Painting:
                 _check_images(what, run(inputs)[0], image, allowed)
 
         return _smallest(what, exported, check), exported.inputs
+
+    def _with_windows(self, tail: bytes, inputs: Sequence[str]) -> tuple[bytes, int]:
+        """The part after the layer, which takes windows of the map if it can, and how far they must reach; else 0."""
+        margin = margin_of(submodule(self.generator.module, self.request.layer))
+        if tuple(inputs) != (ACTIVATIONS,) or margin:
+            return tail, 0
+        free = with_free_size(tail)
+        run = OnnxNetwork(free)
+        reaches = []
+        for maps in _with_edits(self.prefixes[0]):
+            values = maps.numpy()
+            image = run({ACTIVATIONS: values})[0]
+            reaches.append(measured_reach(lambda window: run({ACTIVATIONS: window})[0], values, image))
+        return (free, max(reaches)) if all(reaches) else (tail, 0)
 
     def _head(self, names: Sequence[str], tail: OnnxNetwork) -> bytes:
         """The part up to the layer, compared with torch by the images that the tail makes of it."""

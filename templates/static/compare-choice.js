@@ -80,10 +80,12 @@
       (words) => words !== "–",
     );
     const title = el("b", {}, modelSign(i), el("a", { href: member.home + "/index.html" }, member.label));
+    const images = own.band ? el("img", { class: "band", src: own.band, alt: "Images of " + member.label }) : null;
     return el(
       "li",
       {},
       el("div", { class: "slot" }, title, chosen.members.length > 2 ? remove : null),
+      images,
       labelled("model", model),
       el("div", { class: "sub" }, labelled("rule", rule), labelled("layer", layer)),
       el("span", { class: "id" }, facts.join(" · ")),

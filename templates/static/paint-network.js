@@ -163,6 +163,8 @@ window.dissectreport = window.dissectreport || {};
       const worker = app.startWorker({ ort, glue, wasm, processor });
       const network = {
         run: worker.run,
+        /* each size of a window would be prepared anew by a graphics processor, which needs no windows */
+        draw: app.drawsChanges(processor === "wasm" ? data : { ...data, reach: 0 }, worker.run),
         processor,
         inputsOf: scenes(data, gallery, worker),
         segments: false,

@@ -89,7 +89,7 @@
     const painted = strokes.all;
     const slow = setTimeout(() => (at("drawing").hidden = false), 400);
     return network
-      .run("tail", edited())
+      .draw(edited())
       .then(({ outputs, milliseconds }) => {
         if (of !== scene) return;
         stage.drawEdited(outputs.image.data);
@@ -130,7 +130,7 @@
       .inputsOf(of.sample)
       .then((inputs) => {
         of.inputs = inputs;
-        return network.run("tail", inputs);
+        return network.draw(inputs);
       })
       .then(({ outputs }) => {
         if (of !== scene) return null;

@@ -90,14 +90,21 @@ def compare_page(
     entries = tuple(_entry(around, s) for s in summaries)
     pages = tuple(Link(around.to(place), title) for place, title in kept.items())
     layers = sum(len(model.profile.layers) for model in compared.sited.values())
-    data = live_data(compared) if compared.sited else {"models": []}
+    bands = {summary.home: entry.band for summary, entry in zip(summaries, entries, strict=True)}
+    data = live_data(compared, bands) if compared.sited else {"models": []}
     return ComparePage(around, entries, layers > 1, data, pages)
 
 
-def live_data(compared: SiteModels) -> Mapping[str, Any]:
-    """What the live page has of the site before any model is chosen."""
+def live_data(compared: SiteModels, bands: Mapping[str, str]) -> Mapping[str, Any]:
+    """What the live page has of the site before a model is chosen; `bands` are pictures of models by their folders."""
     models = [
-        {"home": home, "model": model.profile.model, "title": model.profile.title, "rule": model.profile.rule}
+        {
+            "home": home,
+            "model": model.profile.model,
+            "title": model.profile.title,
+            "rule": model.profile.rule,
+            "band": bands.get(home, ""),
+        }
         for home, model in compared.sited.items()
     ]
     return {

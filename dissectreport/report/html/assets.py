@@ -12,7 +12,16 @@ from dissectreport.report.html.frame import Assets
 
 COMPARE = ("compare_elements", "compare_charts", "compare_figures", "compare_sections", "compare_choice", "compare")
 PAINT = (
-    *("paint_random", "paint_strokes", "paint_worker", "paint_network", "paint_stage", "paint_panel", "paint"),
+    *(
+        "paint_random",
+        "paint_strokes",
+        "paint_worker",
+        "paint_windows",
+        "paint_network",
+        "paint_stage",
+        "paint_panel",
+        "paint",
+    ),
     "paint_live",
 )
 SCRIPTS = (

@@ -51,6 +51,7 @@ class Assets:
     paint_random: str
     paint_strokes: str
     paint_worker: str
+    paint_windows: str
     paint_network: str
     paint_stage: str
     paint_panel: str
@@ -70,6 +71,7 @@ class Assets:
             self.paint_random,
             self.paint_strokes,
             self.paint_worker,
+            self.paint_windows,
             self.paint_network,
             self.paint_stage,
             self.paint_panel,
@@ -79,7 +81,7 @@ class Assets:
     @property
     def live(self) -> tuple[str, ...]:
         """The scripts of the live image of the overview, in the order in which they run."""
-        return (self.paint_strokes, self.paint_worker, self.paint_network, self.paint_live)
+        return (self.paint_strokes, self.paint_worker, self.paint_windows, self.paint_network, self.paint_live)
 
     @property
     def comparing(self) -> tuple[str, ...]:

@@ -149,6 +149,7 @@ def network_data(site: Site, frame: Frame, painting: Painting, without: Sequence
         "units": network.activations.shape[1],
         "cells": [side - 2 * network.margin for side in network.activations.shape[2:]],
         "margin": network.margin,
+        "reach": network.reach,
         "image": [int(side) for side in network.images.shape[1:3]],
         "seed": network.seed,
         "latent": [int(side) for side in network.latents.shape[1:]],
