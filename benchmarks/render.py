@@ -1,4 +1,5 @@
-"""Time to draw a layer of 512 units, and what a browser takes and fetches until it shows the top of its pages.
+"""Time to draw a layer of 512 units, what a browser fetches until it shows the top of its pages, and how fast units are
+sorted and filtered there.
 
 Bytes are those that GitHub Pages would send: text compressed, everything else as it is. Images far below the top are
 fetched when they are scrolled to.
@@ -23,6 +24,27 @@ RUNS = 5
 SYSTEM = "/usr/bin/chromium"
 """The browser where there is one, else Playwright's own."""
 PAGES = ("index.html", "planted/index.html", "planted/layer1/index.html", "planted/layer1/unit-0.html", "compare.html")
+
+LAYER = PAGES[2]
+CHANGE = """async ([id, value]) => {
+  const field = document.getElementById(id);
+  const began = performance.now();
+  field.value = value;
+  ["input", "change"].forEach((name) => field.dispatchEvent(new Event(name, { bubbles: true })));
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  return performance.now() - began;
+}"""
+CHANGES = (("sort", "unit"), ("sort", "lift"), ("iou", "0.2"), ("iou", ""), ("q", "1"), ("q", ""), ("sort", ""))
+"""Fields of the layer's page, and what is chosen there, one after another."""
+
+
+def longest_change(browser: Browser, address: str) -> float:
+    """Milliseconds from a choice to the frame that shows it, the longest of several."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address, wait_until="load")
+    found = max(float(page.evaluate(CHANGE, list(change))) for change in CHANGES)
+    page.close()
+    return found
 
 
 def seen(browser: Browser, address: str) -> dict[str, float]:
@@ -52,11 +74,18 @@ if __name__ == "__main__":
                 executable_path=SYSTEM if Path(SYSTEM).exists() else None, args=["--no-sandbox"]
             )
             found = {name: seen(browser, f"http://127.0.0.1:{served.server_port}/{name}") for name in PAGES}
+            changed = longest_change(browser, f"http://127.0.0.1:{served.server_port}/{LAYER}")
             browser.close()
         served.shutdown()
         drawn = {"units": 512, "render s": seconds, "files": written.files, "site MB": written.bytes / 1e6}
         rows = [
-            {"page": name, "page KB": (Path(out) / name).stat().st_size / 1e3, **row, **drawn}
+            {
+                "page": name,
+                "page KB": (Path(out) / name).stat().st_size / 1e3,
+                **row,
+                **drawn,
+                "longest change ms": changed,
+            }
             for name, row in found.items()
         ]
     write("render", rows)

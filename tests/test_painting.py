@@ -28,6 +28,7 @@ from dissectreport.networks.edits import run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.networks.parts import Head, Tail, other_tensors
 from dissectreport.onnx_files.exporting import export
+from dissectreport.onnx_files.free_size import measured_reach, with_free_size
 from dissectreport.onnx_files.running import OnnxNetwork
 from dissectreport.pipeline import painting
 from dissectreport.pipeline.measure import measure
@@ -179,6 +180,40 @@ def test_a_tail_takes_what_later_parts_use_and_a_head_gives_it() -> None:
     activations, style = OnnxNetwork(head.content)({"latent": other.numpy()})
     image = run({"activations": activations, "other0": style, "latent": other.numpy()})[0]
     assert np.abs(image - expected).max() < 1e-3
+
+
+class Local(nn.Module):
+    """An image of four pixels a cell, which depends on the cells that are at most two away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first = nn.Parameter(torch.randn((4, 2, 3, 3), generator=generator))
+        self.second = nn.Parameter(torch.randn((3, 4, 3, 3), generator=generator))
+
+    def forward(self, activations: Tensor) -> Tensor:
+        features = nn.functional.conv2d(activations, self.first, padding=1)
+        return nn.functional.interpolate(nn.functional.conv2d(features, self.second, padding=1), scale_factor=2)
+
+
+class Spread(Local):
+    """The same image, minus its mean: no window of the map suffices."""
+
+    def forward(self, activations: Tensor) -> Tensor:
+        image = super().forward(activations)
+        return image - image.mean((2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize(("network", "side", "reach"), [(Local(), 12, 2), (Local(), 8, 0), (Spread(), 12, 0)])
+def test_the_reach_of_a_cell_is_measured_and_0_where_windows_do_not_help(
+    network: nn.Module, side: int, reach: int
+) -> None:
+    maps = torch.randn((1, 2, side, side), generator=torch.Generator().manual_seed(1))
+    exported = export(network, {"activations": maps}, ["image"], "it")
+    run = OnnxNetwork(with_free_size(exported.content))
+    image = run({"activations": maps.numpy()})[0]
+    assert image.shape == (1, 3, 2 * side, 2 * side)
+    assert measured_reach(lambda window: run({"activations": window})[0], maps.numpy(), image) == reach
 
 
 class Unknown(nn.Module):

@@ -255,6 +255,40 @@ def test_the_first_stroke_is_of_a_brush_that_changes_the_image(chromium: Browser
     assert chosen == str(int(np.argmax(added)))
 
 
+CHANGES = """([side, cells]) => {
+  let seen = 0;
+  const run = (_, { activations: { data, shape: [, , high, wide] } }) => {
+    seen = high * wide;
+    const at = (y, x) => (y < 0 || x < 0 || y >= high || x >= wide ? 0 : data[y * wide + x]);
+    const image = new Float32Array(12 * high * wide);
+    image.forEach((_, i) => {
+      const [y, x] = [Math.floor((i % (4 * high * wide)) / (2 * wide)) >> 1, (i % (2 * wide)) >> 1];
+      for (let k = -1; k < 2; k++) for (let l = -1; l < 2; l++) image[i] += at(y + k, x + l) * (2 + k + 3 * l);
+    });
+    return Promise.resolve({ milliseconds: 1, outputs: { image: { data: image, shape: [1, 3, 2 * high, 2 * wide] } } });
+  };
+  const data = { cells: [side, side], reach: 1, units: 1, image: [2 * side, 2 * side] };
+  const given = (values) => ({ activations: { data: values, shape: [1, 1, side, side] } });
+  const before = Float32Array.from({ length: side * side }, (_, i) => Math.sin(i));
+  const after = before.slice();
+  cells.forEach((cell) => { after[cell] = 5; });
+  const draw = dissectreport.drawsChanges(data, run);
+  return draw(given(before)).then(() => draw(given(after))).then((changed) => {
+    const count = seen;
+    return dissectreport.drawsChanges({ ...data, reach: 0 }, run)(given(after)).then((whole) =>
+      [count, changed.outputs.image.data.every((value, i) => value === whole.outputs.image.data[i])]);
+  });
+}"""
+
+
+@pytest.mark.parametrize(("cells", "computed"), [((0,), 9), ((100,), 25), ((17, 35), 30), ((0, 255), 256), ((), 256)])
+def test_a_stroke_computes_only_what_it_changes(
+    chromium: Browser, paint_site: PaintSite, cells: tuple[int, ...], computed: int
+) -> None:
+    with open_page(chromium, paint_site.folder, f"{paint_site.page}#p=wasm") as page:
+        assert page.evaluate(CHANGES, [16, list(cells)]) == [computed, True]
+
+
 @pytest.mark.extended
 def test_it_works_in_a_sub_folder_of_a_server(chromium: Browser, paint_site: PaintSite) -> None:
     with served(paint_site.folder.parent) as address:
