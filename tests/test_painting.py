@@ -241,14 +241,16 @@ def test_a_gallery_shows_every_concept() -> None:
 # --- a measured model ---------------------------------------------------------------------------------------------
 
 
-def job(paint: bool | None, facts: dict[str, object]) -> SimpleNamespace:
-    return SimpleNamespace(options=Options("planted", paint=paint), generator=SimpleNamespace(name="g", facts=facts))
+def job(paint: bool | None, facts: dict[str, object], quick: bool = False) -> SimpleNamespace:
+    options = Options("planted", paint=paint, quick=quick)
+    return SimpleNamespace(options=options, generator=SimpleNamespace(name="g", facts=facts))
 
 
 def test_embedded_models_are_exported_and_others_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: dict[str, object] = {"card": {}}
     assert painting.is_painted(job(None, trained)) and not painting.is_painted(job(None, {}))
     assert painting.is_painted(job(True, {})) and not painting.is_painted(job(False, trained))
+    assert painting.is_painted(job(True, {}, quick=True)) and not painting.is_painted(job(None, trained, quick=True))
     monkeypatch.setattr(painting, "PACKAGES", ("onnx", "no_such_package"))
     assert painting.is_painted(job(None, trained)), "the record says what is missing"
     with pytest.raises(BadOption, match=r"--paint is not possible: not installed: no_such_package; pip install"):

@@ -240,7 +240,7 @@ class PaintOptions:
         Help(
             "Export the network, for a page on which one paints with units.",
             "--paint/--no-paint",
-            default="on for embedded models, where dissectreport[paint] is installed",
+            default="on for embedded models, where dissectreport[paint] is installed; off with --quick",
         ),
     ] = None
     photos: Annotated[

@@ -51,12 +51,12 @@ def missing_packages() -> str:
 
 
 def is_painted(job: Job) -> bool:
-    """Whether the network of a run is exported: where that is asked for, and by default for embedded models."""
+    """Whether the network of a run is exported: where that is asked for; else for embedded models, if not quick."""
     from dissectreport.models.base import makes_images
 
     wanted = job.options.paint
     if wanted is None:
-        return "card" in job.generator.facts and makes_images(job.generator)
+        return not job.options.quick and "card" in job.generator.facts and makes_images(job.generator)
     if wanted and not makes_images(job.generator):
         raise ModelError(f"{job.generator.name} reads images and makes none, so nothing can be painted; use --no-paint")
     if wanted and missing_packages():

@@ -177,5 +177,7 @@ def nearest(on_fractions: Floats, targets: Floats) -> Ints:
 
 def table(edges: Ints) -> NDArray[np.uint8]:
     """(units, t) rising cell numbers -> (units, CELLS) number of them at or below each cell."""
-    cells = np.arange(CELLS)
-    return np.stack([np.searchsorted(row, cells, side="right") for row in edges]).astype(np.uint8)
+    width = CELLS + 1
+    keys = np.arange(len(edges))[:, None] * width + edges.clip(0, CELLS)
+    at = np.bincount(keys.flatten(), minlength=len(edges) * width).reshape(-1, width)[:, :CELLS]
+    return at.astype(np.uint8).cumsum(1, dtype=np.uint8)

@@ -38,6 +38,8 @@ CHUNK = 1 << 21
 """Activations that are laid out at a time: 8 MB of float32, which stays in the last-level cache."""
 COUNTED = 1 << 18
 """Pixels that are counted at a time."""
+EXACT = 2**24 // CROSS_LEVELS**2
+"""Pixels of which float32 holds every sum of products of threshold numbers."""
 ON_ACCELERATOR = 1 << 27
 """Both of these numbers where the networks run on an accelerator."""
 COUNTERS = 1 << 28
@@ -169,23 +171,33 @@ def _count(
 
 
 def cross(maps: Tensor, thresholds: AnyThresholds) -> Cross:
-    """Sums of threshold numbers of (n, units, h, w) activations on their own grid."""
-    flat = precise(maps.transpose(0, 1).flatten(1))
-    low = torch.from_numpy(thresholds.low).to(flat.device)[:, None]
-    step = torch.from_numpy(thresholds.span / CROSS_LEVELS).to(flat.device)[:, None]
-    threshold = ((flat - low) / step).clamp(0, CROSS_LEVELS - 1).floor()
-    sums, products, positive = wholes([threshold.sum(1), exact_products(threshold), (flat > 0).sum(1)])
-    return Cross(sums, products, positive, flat.shape[1])
+    """Sums of threshold numbers of (n, units, h, w) activations on their own grid.
+
+    A processor takes few pixels at a time: they stay in its cache.
+    """
+    device = torch.device("cpu") if maps.device.type == "mps" else maps.device
+    low = torch.from_numpy(thresholds.low).to(device)[:, None]
+    step = torch.from_numpy(thresholds.span / CROSS_LEVELS).to(device)[:, None]
+    pixels = maps.shape[2] * maps.shape[3]
+    images = max(1, EXACT // pixels) if is_processor(maps.device) else len(maps)
+    parts = []
+    for some in torch.split(maps, images):
+        flat = precise(some.transpose(0, 1).flatten(1))
+        levels = ((flat - low) / step).clamp_(0, CROSS_LEVELS - 1).floor_()
+        parts.append((levels.sum(1), exact_products(levels), (flat > 0).sum(1)))
+    sums, products, positive = wholes([torch.stack(part).sum(0) for part in zip(*parts, strict=True)])
+    return Cross(sums, products, positive, len(maps) * pixels)
 
 
 def exact_products(levels: Tensor) -> Tensor:
     """(units, units) sums over pixels of the products of levels (units, pixels), in the precision of the levels.
 
-    Few pixels at a time have sums that float32 holds exactly, and it multiplies twice as fast.
+    Few pixels at a time have sums that float32 holds exactly, and a processor multiplies them twice as fast.
     """
-    together = 2**24 // CROSS_LEVELS**2
-    parts = torch.split(levels.float(), together, dim=1)
-    return torch.stack([(part @ part.T).to(levels.dtype) for part in parts]).sum(0)
+    if not is_processor(levels.device):
+        return levels @ levels.T
+    parts = torch.split(levels.float(), EXACT, dim=1)
+    return torch.stack([part @ part.T for part in parts]).sum(0, dtype=levels.dtype)
 
 
 def at_a_time(device: torch.device) -> tuple[int, int]:

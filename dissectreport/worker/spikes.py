@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dissectreport.stats.spikes import SHARES, Spikes
 from dissectreport.worker.concept_masks import Masks
-from dissectreport.worker.whole_counts import precise, whole
+from dissectreport.worker.whole_counts import occurrences, precise, whole
 
 SEED = 1927
 """Of the images in which planted units have their concept's own mask; the first sample's number is added."""
@@ -28,13 +28,15 @@ def spikes(masks: Masks, first: int) -> Spikes:
     others = random.randint(1, images, concepts).tolist() if images > 1 else [0] * concepts
     shown = precise(torch.from_numpy(masks.by_pixel))
     keys = masks.label_sets.long() + torch.arange(images)[:, None] * masks.sets
+    holds, by_set = precise(masks.holds), _by_set(masks, keys.flatten())
     observed, crossed, on = [], [], []
     for concept in range(concepts):
         mask = masks.holds[concept].bool()[masks.label_sets.long()]
         # A row of each share is a sum of rows of images: one that shows its own mask, or another image's.
         maps = torch.cat([mask, mask.roll(others[concept], 0)])
         copied = torch.from_numpy(np.concatenate([own[concept], ~own[concept]], 1))
-        overlaps = torch.cat([_overlaps(masks, keys[half]) for half in torch.split(maps, images)])
+        by_sets = torch.cat([by_set * masks.holds[concept], _by_set(masks, keys[maps[images:]])])
+        overlaps = precise(by_sets) @ holds.T
         observed.append(whole(precise(copied) @ overlaps))
         # Pixels of both concepts in all pairs of different images: those of a planted unit would hold the very image
         # that it copies, and its chance level would be too high.
@@ -55,8 +57,7 @@ def spikes(masks: Masks, first: int) -> Spikes:
     )
 
 
-def _overlaps(masks: Masks, on: Tensor) -> Tensor:
-    """(n, c) pixels of each image that show a concept, among some pixels, given as their image times the label sets
-    plus their label set."""
-    by_set = torch.bincount(on, minlength=masks.images * masks.sets).reshape(masks.images, masks.sets)
-    return precise(by_set) @ precise(masks.holds).T
+def _by_set(masks: Masks, on: Tensor) -> Tensor:
+    """(n, label sets) pixels of each image with each label set, among some pixels, given as their image times the label
+    sets plus their label set."""
+    return occurrences(on, masks.images * masks.sets).reshape(masks.images, masks.sets)
