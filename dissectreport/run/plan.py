@@ -12,7 +12,7 @@ from dissectreport.run.shards import BATCH, SHARD
 
 FORMAT = 19
 """Increased whenever the counts of the same plan change."""
-INTERVENTIONS_FORMAT = 8
+INTERVENTIONS_FORMAT = 9
 """Increased whenever interventions of the same key and budget change."""
 ARTIFACTS_FORMAT = 7
 """Increased whenever artifact units of the same key and budget change."""
