@@ -17,6 +17,7 @@ DissectReportError
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
@@ -95,6 +96,16 @@ def answered(error: type[DissectReportError], who: str, ask: Callable[[], Answer
     except Exception as problem:
         line = f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")
         raise error(f"{who}: {line}") from problem
+
+
+OF_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
+"""What the system says if it has no file handles or memory left, or if a file server does not answer."""
+
+
+def check_machine(problem: Exception) -> None:
+    """Raise a problem again for which the file that is read is not to blame, but this machine."""
+    if isinstance(problem, MemoryError) or (isinstance(problem, OSError) and problem.errno in OF_MACHINE):
+        raise problem
 
 
 def counted(number: int, noun: str) -> str:

@@ -44,6 +44,7 @@ from dissectreport.errors import (
 from dissectreport.files import sha256
 from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_directions, split_settings, unquoted_path
 from dissectreport.structured import parse_json
+from dissectreport.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from dissectreport.features.base import FeatureNetwork
@@ -404,7 +405,7 @@ def _takes_weights(function: Callable[..., object]) -> bool:
 
 
 def _checked(group: PluginGroup, name: str, plugin: object) -> object:
-    """The plug-in, if it has all members and its facts are JSON."""
+    """The plug-in, if it has all members, a vocabulary where it is a segmenter, and facts that are JSON."""
     missing = [member for member in group.members if not hasattr(plugin, member)]
     if missing:
         hint = "; describe a network in a TOML file: docs/own-gan.md" if hasattr(plugin, "state_dict") else ""
@@ -412,6 +413,9 @@ def _checked(group: PluginGroup, name: str, plugin: object) -> object:
             f"{name!r} returned a {type(plugin).__name__}, which is not a {group.kind}: it has no "
             f"{', '.join(missing)}{hint}"
         )
+    vocabulary = getattr(plugin, "vocabulary", None)
+    if group is SEGMENTERS and not isinstance(vocabulary, Vocabulary):
+        raise group.error(f"the vocabulary of {name!r} is a {type(vocabulary).__name__}; make it with Vocabulary.of")
     try:
         parse_json(json.dumps(getattr(plugin, "facts", {})))
     except (TypeError, ValueError) as problem:

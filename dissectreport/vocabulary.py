@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ class Vocabulary:
     """The concepts of a segmenter by number. Number 0 is always `NOTHING`.
 
     Names are unique. If two concepts share a name (the hair of a person, and hair as a material), the category is
-    appended to the name of the later one: "hair" and "hair (material)".
+    appended to the name of the later one: "hair" and "hair (material)". A ValueError names concepts that have no name,
+    or the name and the category of another.
     """
 
     concepts: tuple[Concept, ...]
@@ -32,6 +34,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if not self.concepts or self.concepts[0].name != NOTHING.name:
             raise ValueError("concept 0 of a vocabulary must be '-', nothing")
+        check_names(self.concepts)
         object.__setattr__(self, "concepts", with_unique_names(self.concepts))
 
     @classmethod
@@ -62,6 +65,21 @@ class Vocabulary:
     def __len__(self) -> int:
         """The number of concepts, `NOTHING` included."""
         return len(self.concepts)
+
+
+def check_names(concepts: Sequence[Concept]) -> None:
+    """Raise a ValueError for concepts that cannot be told apart, or whose name is empty or no text."""
+    unnamed = [number for number, concept in enumerate(concepts) if not str(concept.name).strip()]
+    if unnamed:
+        numbers = ", ".join(map(str, unnamed[:5]))
+        raise ValueError(f"these concepts of a vocabulary have no name: number {numbers}; give each a name")
+    other = next((concept.name for concept in concepts if not isinstance(concept.name, str)), None)
+    if other is not None:
+        raise ValueError(f"the name of a concept must be text, not {other!r}")
+    repeated = [concept for concept, count in Counter(concepts).items() if count > 1]
+    if repeated:
+        names = ", ".join(f"{concept.name!r} ({concept.category})" for concept in repeated[:5])
+        raise ValueError(f"a vocabulary has these concepts twice: {names}; give each a name of its own")
 
 
 def with_unique_names(concepts: Iterable[Concept]) -> tuple[Concept, ...]:

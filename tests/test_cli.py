@@ -201,6 +201,8 @@ def test_every_task_of_a_step_is_of_that_step_alone():
         (["build", "planted", "--base-url", "my.site"], "--base-url is the address of the published site"),
         (["render", "planted", "--base-url", "file:///x"], "--base-url is the address of the published site"),
         (["cache", "clear", "nothing"], "no measurement of 'nothing'"),
+        (["cache", "clear", ""], "the name of the model is empty; leave it out to remove everything"),
+        (["cache", "clear", "--older-than", ""], "'' is no time"),
     ],
 )
 def test_what_is_wrong_is_one_line(words, line, tmp_path):

@@ -89,10 +89,11 @@ def test_labels_that_depend_on_the_batch_are_a_caution() -> None:
         ({"labels": lambda labels: labels.to(torch.complex64)}, "returned labels that are complex"),
         ({"labels": lambda labels: labels[..., : 4 * len(labels)]}, "the same for all images of one size"),
         ({"sure": lambda p: p.to_sparse()}, "returned confidence that are sparse"),
+        ({"sure": lambda p: p * float("nan")}, "returned confidence that is not finite"),
     ],
     ids=[
         *("logits", "logarithms", "not a number", "labels of others"),
-        *("no content", "sparse", "complex", "other sizes", "sparse confidence"),
+        *("no content", "sparse", "complex", "other sizes", "sparse confidence", "no confidence"),
     ],
 )
 def test_what_makes_numbers_wrong_is_refused(change: dict[str, Any], line: str) -> None:

@@ -185,7 +185,7 @@ def stopped(folder: Path, busy: str, kind: signal.Signals, workers: int) -> tupl
     began = time.monotonic()
     process.send_signal(kind)
     _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - began < 15, "four seconds of grace, on a machine that may be busy"
+    assert time.monotonic() - began < 15, "some two seconds of grace, on a machine that may be busy"
     assert not running_in_group(process.pid)
     return process.returncode, errors
 

@@ -12,6 +12,7 @@ import pytest
 from dissectreport import plugins
 from dissectreport.errors import BadOption, DissectReportError, ModelError, SegmenterError, UnknownName
 from dissectreport.plugins import GENERATORS, SEGMENTERS
+from dissectreport.vocabulary import Vocabulary
 
 PLANTED = "dissectreport.models.planted:load"
 
@@ -203,6 +204,31 @@ def test_a_plug_in_that_does_not_work_gives_one_line(
 def test_a_generator_is_no_segmenter() -> None:
     with pytest.raises(SegmenterError, match="which is not a segmenter: it has no vocabulary, confidence"):
         plugins.segmenter(PLANTED)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "line"),
+    [
+        ('Vocabulary.of(object=("sea", "sky", "sea"))', "a vocabulary has these concepts twice: 'sea' (object)"),
+        ('Vocabulary.of(object=("sea", ""), part=(" ",))', "these concepts of a vocabulary have no name: number 2, 3"),
+        ('Vocabulary.of(object=("sea", 3))', "the name of a concept must be text, not 3"),
+        ('("sea", "sky")', "is a tuple; make it with Vocabulary.of"),
+    ],
+)
+def test_a_vocabulary_whose_concepts_cannot_be_told_apart_is_refused(
+    tmp_path: Path, vocabulary: str, line: str
+) -> None:
+    code = "from dataclasses import replace\nfrom dissectreport.segmenters.base import Vocabulary\n"
+    code += "from dissectreport.segmenters import planted\n"
+    own = f"def load():\n    return replace(planted.load(), vocabulary={vocabulary})\n"
+    (tmp_path / "seg.py").write_text(code + own)
+    with pytest.raises(SegmenterError) as refused:
+        plugins.segmenter(f"{tmp_path}/seg.py:load")
+    assert line in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_concepts_of_one_name_and_two_categories_are_told_apart() -> None:
+    assert Vocabulary.of(object=("hair",), material=("hair",)).names == ["-", "hair", "hair (material)"]
 
 
 def test_code_that_cannot_be_imported_gives_one_line(tmp_path: Path) -> None:

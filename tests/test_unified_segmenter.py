@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from dissectreport.errors import BadOption, DissectReportError, UnknownName, WeightsError
 from dissectreport.segmenters import unified_network
-from dissectreport.segmenters.base import Concept, Vocabulary
+from dissectreport.segmenters.base import Concept
 from dissectreport.segmenters.unified import (
     UnifiedOptions,
     UnifiedSegmenter,
@@ -29,6 +29,7 @@ from dissectreport.segmenters.unified import (
 )
 from dissectreport.segmenters.unified_labels import RECONSTRUCTED, ClassNames
 from dissectreport.segmenters.unified_network import network_of, precise_pool
+from dissectreport.vocabulary import with_unique_names
 
 FIXTURES = Path(__file__).parent / "fixtures"
 Tensors = dict[str, dict[str, Tensor]]
@@ -270,7 +271,7 @@ def test_numbers_are_those_of_the_original() -> None:
 
 def test_a_name_that_several_concepts_share_is_distinguished_by_category() -> None:
     shared = (Concept("-", "-"), Concept("hair", "material"), Concept("hair", "part"), Concept("hair", "part"))
-    assert [c.name for c in Vocabulary(shared).concepts[1:]] == ["hair", "hair (part)", "hair (part 2)"]
+    assert [c.name for c in with_unique_names(shared)[1:]] == ["hair", "hair (part)", "hair (part 2)"]
 
 
 def test_every_component_is_halved_the_last_one_too() -> None:

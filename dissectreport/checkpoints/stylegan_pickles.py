@@ -37,7 +37,7 @@ from dissectreport.checkpoints.pickled_tensors import (
     pickled_tensor,
 )
 from dissectreport.checkpoints.pickles import check_repetitions, check_repetitions_of_torch
-from dissectreport.errors import WeightsError
+from dissectreport.errors import WeightsError, check_machine
 
 MARKS = (b"_reconstruct_persistent_obj", b"torch_utils.persistence", b"training_set_kwargs")
 """Bytes that such files have: the last at the beginning, even of one that was truncated."""
@@ -107,6 +107,7 @@ def read_networks(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     except WeightsError as problem:
         raise WeightsError(f"{path}: {problem}") from problem
     except Exception as problem:  # pickle documents no complete list of errors for damaged files.
+        check_machine(problem)
         line = " ".join(str(problem).split())[:120]
         raise WeightsError(f"{path} is damaged, or was truncated ({line}); {remedy}") from problem
 
@@ -121,7 +122,8 @@ def read_plain(path: Path) -> object | None:
         raise
     except WeightsError as problem:
         raise WeightsError(f"{path}: {problem}") from problem
-    except Exception:  # as above; the caller says what is wrong
+    except Exception as problem:  # as above; the caller says what is wrong
+        check_machine(problem)
         return None
 
 
@@ -220,9 +222,10 @@ def _storage(content: object) -> PickledStorage:
                 raise Foreign(f"{STORAGES} of a {type(storage).__name__}")
             loaded: Any = storage
             return PickledStorage(torch.empty(0, dtype=loaded.dtype).set_(loaded.untyped()))
-    except (MemoryError, Foreign, WeightsError):
+    except (Foreign, WeightsError):
         raise
     except Exception as problem:  # torch documents no type of error for what it does not allow.
+        check_machine(problem)
         raise Foreign(f"{STORAGES} of bytes that hold something else than numbers") from problem
 
 

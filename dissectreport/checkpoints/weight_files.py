@@ -27,7 +27,7 @@ from dissectreport import files
 from dissectreport.checkpoints import archives, pickles, plain_data, programs, shards, stylegan_pickles, torch_pickles
 from dissectreport.checkpoints.file_type import REMEDY, checked_file_type
 from dissectreport.checkpoints.names import shown
-from dissectreport.errors import WeightsError
+from dissectreport.errors import WeightsError, check_machine
 from dissectreport.structured import read_json
 
 STATE_DICT = "in the program that wrote it, torch.save(network.state_dict(), 'weights.pth') writes the weights alone"
@@ -171,6 +171,7 @@ def _safetensors(path: Path, remedy: str) -> object:
     try:
         return load_file(path)
     except Exception as problem:  # of a damaged file, or of a type of numbers that this version does not know
+        check_machine(problem)
         line = str(problem).partition("\n")[0]
         raise WeightsError(f"{path} is not a safetensors file, or was truncated ({shown(line)}); {remedy}") from problem
 
@@ -193,9 +194,10 @@ def _program(path: Path, remedy: str, read: Callable[[Path], dict[str, Tensor]])
     """The weights beside a program, which is not run."""
     try:
         return read(path)
-    except (MemoryError, WeightsError):
+    except WeightsError:
         raise
     except Exception as problem:  # A damaged archive raises errors of many types.
+        check_machine(problem)
         raise WeightsError(f"{path} is damaged, or was truncated ({shown(str(problem))}); {remedy}") from problem
 
 
@@ -245,9 +247,8 @@ def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> objec
     _check_repetitions(path)
     try:
         return _unpickled(path, plain_data.ALWAYS)
-    except MemoryError:
-        raise
     except Exception as problem:  # torch documents no type of error for damaged files.
+        check_machine(problem)
         content = _inspected(read)
         names = pickles.imported_names(content)
         foreign = [name for name in names if not plain_data.is_data(name)]
@@ -255,9 +256,8 @@ def _saved_by_torch(path: Path, remedy: str, read: Callable[[], bytes]) -> objec
             raise WeightsError(_refusal(path, [shown(name) for name in foreign])) from problem
         try:
             return _unpickled(path, plain_data.stand_ins(names))
-        except MemoryError:
-            raise
         except Exception as again:
+            check_machine(again)
             newer = _newer(path, content)
             if newer is None:
                 raise WeightsError(f"{path} {_damage(content, again)}; {remedy}") from again
@@ -270,9 +270,8 @@ def _newer(path: Path, content: bytes) -> object | None:
         return None
     try:
         return torch_pickles.read_newer(path)
-    except MemoryError:
-        raise
-    except Exception:  # A damaged pickle raises errors of many types; the caller says what is wrong.
+    except Exception as problem:  # A damaged pickle raises errors of many types; the caller says what is wrong.
+        check_machine(problem)
         return None
 
 
@@ -294,7 +293,8 @@ def _inspected(read: Callable[[], bytes]) -> bytes:
     """The bytes of a pickle; none if they cannot be read."""
     try:
         return read()
-    except Exception:  # A damaged archive raises errors of many types.
+    except Exception as problem:  # A damaged archive raises errors of many types.
+        check_machine(problem)
         return b""
 
 
@@ -327,9 +327,8 @@ def _arrays(path: Path, remedy: str) -> object:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.from_numpy(_in_native_order(file[name])) for name in file.files}
-    except MemoryError:
-        raise
     except Exception as problem:  # A damaged archive raises errors of many types.
+        check_machine(problem)
         line = shown(str(problem).partition("\n")[0])
         raise WeightsError(f"{path} contains something other than arrays of numbers ({line}); {remedy}") from problem
 

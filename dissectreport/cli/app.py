@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dissectreport.cli import cache_folder, edits, networks, runs, sharing
+from dissectreport.cli.stopping import run_program
 from dissectreport.cli.streams import prepare_streams
 
 app = typer.Typer(
@@ -77,4 +78,4 @@ def _program(
 def main() -> None:
     """Run the program."""
     prepare_streams()
-    app()
+    run_program(app)

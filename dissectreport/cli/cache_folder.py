@@ -9,6 +9,7 @@ import typer
 from dissectreport.cli import printing
 from dissectreport.cli.arguments import Cache
 from dissectreport.cli.session import reporting
+from dissectreport.errors import BadOption
 
 
 def cache_list(cache: Cache = None) -> None:
@@ -37,14 +38,14 @@ def cache_verify(cache: Cache = None) -> None:
 
 def cache_clear(
     model: Annotated[
-        str, typer.Argument(help="Remove only what belongs to this model.", show_default="everything")
-    ] = "",
+        str | None, typer.Argument(help="Remove only what belongs to this model.", show_default="everything")
+    ] = None,
     older_than: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Remove only what was last measured longer ago than this, such as 30d or 12h.", metavar="TIME"
         ),
-    ] = "",
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=0, help="Remove the oldest runs until at most this many MB are left.", metavar="MB"),
@@ -56,6 +57,8 @@ def cache_clear(
         from dissectreport.pipeline import cache_tools
         from dissectreport.pipeline.schedule import seconds_of
 
-        age = seconds_of(older_than) if older_than else None
-        freed = cache_tools.clear(cache, model, age, None if limit is None else limit * 1_000_000)
+        if model == "":
+            raise BadOption("the name of the model is empty; leave it out to remove everything")
+        age = None if older_than is None else seconds_of(older_than)
+        freed = cache_tools.clear(cache, model or "", age, None if limit is None else limit * 1_000_000)
         typer.echo(f"{freed / 1e6:,.1f} MB removed")

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from dissectreport.run.engine import end_now
-from dissectreport.run.processes import ENDED, descendants, kill_all, start_watcher
+from dissectreport.run.processes import STOPS, descendants, kill_all, start_watcher
 
-GRACE = 4.0
+GRACE = 2.0
 """Seconds in which a stopped command can end by itself."""
 NOTICING = 0.2
 """Seconds between two checks whether signals are still on."""
@@ -23,7 +23,8 @@ SIGACTION = 512
 """Bytes that are enough for what a system stores of a signal."""
 STOPPED = 130
 STOPPED_LINE = "dissectreport: stopped; finished work is kept, the same command continues"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_is_program = False
+"""Whether this process ends after its command."""
 
 
 def _forget_handlers() -> None:
@@ -50,16 +51,18 @@ def stopping() -> Iterator[None]:
         return
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    receiver, watcher = _watched(receiver, sender)
-    handlers = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
+    watcher = start_watcher(receiver.fileno(), GRACE)
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in STOPS}
     before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     others, ended = {*descendants(os.getpid())}, threading.Event()
     threading.Thread(target=_end_in_time, args=(receiver, ended), daemon=True).start()
     threading.Thread(target=_keep_noticing, args=(ended,), daemon=True).start()
     hook, sys.unraisablehook = sys.unraisablehook, _without_races(sys.unraisablehook)
+    leaving = False
     try:
         yield
     except KeyboardInterrupt:
+        leaving = _is_program
         kill_all([process for process in descendants(os.getpid()) if process not in others])
         raise
     finally:
@@ -68,33 +71,43 @@ def stopping() -> Iterator[None]:
         signal.set_wakeup_fd(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        with suppress(OSError):
-            sender.send(ENDED)
-        sender.close()
-        if watcher is not None:
-            watcher.wait()
+        if not leaving:
+            _dismiss(sender, watcher)
 
 
-def _watched(receiver: socket.socket, sender: socket.socket) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
-    """Where this process receives the numbers of signals: from a process that watches it, if there can be one."""
-    forwarded, passed_on = socket.socketpair()
-    watcher = start_watcher(receiver.fileno(), passed_on.fileno(), GRACE)
-    passed_on.close()
-    if watcher is None:
-        forwarded.close()
-        return receiver, None
-    receiver.close()
-    return forwarded, watcher
+def run_program(command: Callable[[], object]) -> None:
+    """Run a command as this process's last. After a stop, the process ends without taking down what it has loaded.
+
+    On a busy machine that alone may take ten seconds. Its watcher stays, and ends the process if it is too slow.
+    """
+    global _is_program
+    _is_program = True
+    try:
+        command()
+    except SystemExit as end:
+        if end.code != STOPPED:
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, OSError, ValueError):
+                stream.flush()
+        os._exit(STOPPED)
+
+
+def _dismiss(sender: socket.socket, watcher: subprocess.Popen[bytes] | None) -> None:
+    """Let the watcher end, if there is one."""
+    sender.close()
+    if watcher is not None:
+        watcher.communicate(b"\0")
 
 
 def _end_in_time(receiver: socket.socket, ended: threading.Event) -> None:
     """End the program if it has not ended some time after the first signal."""
     with receiver:
-        while (received := receiver.recv(1)) and received[0] not in _SIGNALS:
-            pass
-    if not received or ended.wait(GRACE):
-        return
-    end_now(STOPPED_LINE, STOPPED)
+        # What stops the program stays in the socket, where the watcher sees it too.
+        while (received := receiver.recv(64, socket.MSG_PEEK)) and not {*received} & {*STOPS}:
+            receiver.recv(len(received))
+    if received and not ended.wait(GRACE):
+        end_now(STOPPED_LINE, STOPPED)
 
 
 def _without_races(hook: Callable[[Any], object]) -> Callable[[Any], None]:
@@ -114,7 +127,7 @@ def _keep_noticing(ended: threading.Event) -> None:
     import ctypes
 
     library = ctypes.CDLL(None)
-    before = {number: ctypes.create_string_buffer(SIGACTION) for number in _SIGNALS}
+    before = {number: ctypes.create_string_buffer(SIGACTION) for number in STOPS}
     for number, action in before.items():
         library.sigaction(number, None, action)
     while not ended.wait(NOTICING):

@@ -31,7 +31,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from dissectreport.errors import FolderError, counted
+from dissectreport.errors import FolderError, check_machine, counted
 from dissectreport.files import sha256
 from dissectreport.image_files import fitted, opened_pixels, rgb
 from dissectreport.models.similar_images import Look, near_duplicates
@@ -265,6 +265,7 @@ class ImageFolder:
             return read(self.path / name)
         # Decoders raise many kinds of error for a damaged file.
         except Exception as problem:
+            check_machine(problem)
             return Unreadable(name, reason(problem))
 
 

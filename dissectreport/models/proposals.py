@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dissectreport.errors import counted
+from dissectreport.errors import check_machine, counted
 
 SIZES = ("z_dim", "latent_dim", "latent_size", "nz", "dim_z", "z_size", "noise_dim", "style_dim", "input_dim")
 """Attributes in which networks keep the length of their latent."""
@@ -120,7 +120,8 @@ def _returned(network: nn.Module, trial: Trial) -> object:
         with torch.no_grad():
             returned: object = network.eval()(*arguments)
             return returned
-    except Exception:  # A network may fail in any way on what it does not take.
+    except Exception as problem:  # A network may fail in any way on what it does not take.
+        check_machine(problem)
         return None
     finally:
         network.train(was_training)

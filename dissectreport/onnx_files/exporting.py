@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dissectreport.errors import ExportError
+from dissectreport.errors import ExportError, check_machine
 from dissectreport.onnx_files.operations import translations
 from dissectreport.onnx_files.rewriting import rewrite
 from dissectreport.onnx_files.small_weights import replace_values
@@ -54,6 +54,7 @@ def export(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[st
                 custom_translation_table=dict(translations()),
             )
         except Exception as error:
+            check_machine(error)
             raise ExportError(f"{what} cannot be exported: {_reason(error)}") from error
     assert program is not None, "the exporter returns what it exported"
     return _reduced(program.model_proto)

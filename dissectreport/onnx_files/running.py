@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dissectreport.errors import ExportError
+from dissectreport.errors import ExportError, check_machine
 
 
 class OnnxNetwork:
@@ -38,4 +38,5 @@ def _tried(work: Callable[[], Any]) -> Any:
         return work()
     # The runtime has a class of errors for each code, all of them right below Exception.
     except Exception as error:
+        check_machine(error)
         raise ExportError(f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:160]}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissectreport import files
-from dissectreport.errors import BadOption, ModelError, UnknownName
+from dissectreport.errors import BadOption, ModelError, UnknownName, check_machine
 from dissectreport.pipeline.loading import middle
 from dissectreport.pipeline.options import Options
 from dissectreport.pipeline.prepare import resolve_machine
@@ -140,6 +140,7 @@ def opened(photo: Path, size: tuple[int, int]) -> Tensor:
         return read_image(photo, size)
     # Decoders raise many kinds of error for a damaged file.
     except Exception as problem:
+        check_machine(problem)
         raise BadOption(f"photo {photo} cannot be opened: {reason(problem)}") from problem
 
 

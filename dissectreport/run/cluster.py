@@ -25,7 +25,7 @@ from dissectreport.errors import BadOption, DissectReportError
 from dissectreport.run import engine
 from dissectreport.run.engine import Answer, Make, Workers
 from dissectreport.run.profile import TimeProfile
-from dissectreport.run.watchdog import Watchdog
+from dissectreport.run.watchdog import Watchdog, guarded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -197,6 +197,7 @@ class Worker:
         with suppress(OSError):  # Where there is no such folder, addresses of files must be whole paths.
             os.chdir(folder)
         if timeout:
+            guarded(timeout, engine.PATIENCE)
             Watchdog(timeout, lambda line: engine.end_now(f"dissectreport: {line}", engine.HUNG))
         self.number = 0
         self.make: Make[Any, Any] = _nothing

@@ -23,17 +23,20 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from itertools import islice
-from multiprocessing.queues import SimpleQueue
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from dissectreport.errors import DissectReportError, TimeLimit
-from dissectreport.run.processes import descendants, end_with_parent, kill_all
+from dissectreport.run.processes import CALL, descendants, end_with_parent, kill_all, overdue
 from dissectreport.run.profile import TimeProfile
-from dissectreport.run.watchdog import Watchdog
+from dissectreport.run.watchdog import Watchdog, guarded, note_in
+
+if TYPE_CHECKING:
+    from ctypes import Array, c_char
+    from multiprocessing.sharedctypes import Synchronized
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,8 +65,9 @@ class Workers:
         """What the work of several passes shares in this process."""
         self.passes = 0
         self.pool: ProcessPoolExecutor | None = None
-        self._hung: SimpleQueue[str] | None = None
-        """What workers say before they end themselves because a plug-in hangs."""
+        self._watchdog: Watchdog | None = None
+        self._hung = ""
+        """What is said of a plug-in that hangs in a worker, which was ended for it."""
 
     def run(self, make: Make[T, R], shards: Sequence[T], name: str = "") -> Iterator[tuple[T, R]]:
         """Each shard with its result, as they finish; with more than one worker `make` must be picklable.
@@ -117,8 +121,8 @@ class Workers:
                     longest = max(longest, result.seconds)
                     yield shard, result
         except BrokenProcessPool as error:
-            if self._hung is not None and not self._hung.empty():
-                raise DissectReportError(self._hung.get()) from error
+            if self._hung:
+                raise DissectReportError(self._hung) from error
             raise DissectReportError(
                 "a worker process died unexpectedly (out of memory?); "
                 "run again with --workers 1, finished shards are kept"
@@ -141,15 +145,22 @@ class Workers:
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
             try:
-                self._hung = context.SimpleQueue()
+                calls, places = context.RawArray("c", self.number * CALL), context.Value("i")
                 self.pool = ProcessPoolExecutor(
-                    self.number, mp_context=context, initializer=_begin, initargs=(self.timeout, self._hung)
+                    self.number, mp_context=context, initializer=_begin, initargs=(calls, places)
                 )
             except OSError as error:
                 raise DissectReportError(
                     f"this system does not let processes share memory ({error.strerror}); run again with --workers 1"
                 ) from error
+            if self.timeout:
+                self._watchdog = Watchdog(self.timeout, self._end_hanging, partial(_late_in, calls))
         return self.pool
+
+    def _end_hanging(self, line: str) -> None:
+        """End the workers, the plug-in of one of which hangs."""
+        self._hung = line
+        kill_workers()
 
     def warm(self, module: str) -> None:
         """Start the processes and import a module in them, without waiting."""
@@ -160,6 +171,8 @@ class Workers:
     def close(self) -> None:
         """End the processes after their current shards."""
         self.kept.clear()
+        if self._watchdog is not None:
+            self._watchdog.end()
         if self.pool is not None:
             self.pool.shutdown(wait=True, cancel_futures=True)
             self.pool = None
@@ -223,26 +236,29 @@ def keeping(shared: dict[Any, Any]) -> Iterator[None]:
         _kept = before
 
 
-def _begin(timeout: float, hung: SimpleQueue[str]) -> None:
+def _begin(calls: Array[c_char], places: Synchronized[int]) -> None:
     global _kept
     _kept = {}
-    if timeout:
-        Watchdog(timeout, lambda line: _give_up(line, hung))
+    with places:
+        note_in(calls, places.value * CALL)
+        places.value += 1
     # Ctrl-C reaches every process of a terminal; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent()
     end_with_parent()
 
 
-def _give_up(line: str, hung: SimpleQueue[str]) -> None:
-    """End this worker, whose plug-in hangs, after saying so."""
-    hung.put(line)
-    os._exit(HUNG)
+def _late_in(calls: Array[c_char], limit: float) -> str:
+    """Who has been called for too long in a worker, by what all of them note; '' if nobody."""
+    notes = (calls[first : first + CALL] for first in range(0, len(calls), CALL))
+    return next(filter(None, (overdue(note, limit) for note in notes)), "")
 
 
 HUNG = 1
-GRACE = 3.0
+GRACE = 2.0
 """Seconds in which a call in this process can be interrupted, before the process is ended."""
+PATIENCE = GRACE + 2.0
+"""Seconds after which the process is ended from outside, which is needed where a plug-in keeps Python's lock."""
 
 
 @contextmanager
@@ -251,6 +267,7 @@ def _limited(timeout: float) -> Iterator[None]:
     if not timeout or threading.current_thread() is not threading.main_thread():
         yield
         return
+    guarded(timeout, PATIENCE)
     said: list[str] = []
     ended = threading.Event()
 

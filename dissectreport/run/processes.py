@@ -1,6 +1,7 @@
-"""The processes that a program has started, and a watcher that ends them all where the program itself cannot.
+"""The processes that a program has started, and two others that end them all where the program itself cannot.
 
-This file is also a program of its own, which needs nothing but Python: `python -I -S processes.py …` is the watcher.
+This file is also a program of its own, which needs nothing but Python: `python -I -S processes.py watch …` ends a
+program after a signal, and `… guard …` ends one whose call of a plug-in takes too long.
 """
 
 from __future__ import annotations
@@ -8,20 +9,29 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-MARGIN = 0.7
+MARGIN = 0.5
 """Seconds that the watcher waits longer than the program, which ends itself with a status and a line if it can."""
-ENDED = b"\0"
-"""What a program sends to its watcher when it needs none any more."""
-OTHERS = bytes(number for number in range(1, 256) if number not in (signal.SIGINT, signal.SIGTERM))
-"""The numbers of signals that do not stop a program."""
+STOPS = (signal.SIGINT, signal.SIGTERM)
+"""The signals that stop a program."""
 CHECK = 5.0
 """Seconds after which the watcher looks whether the program is still there."""
+PAUSE = 0.2
+"""Seconds in which the program takes away the numbers of other signals."""
+DISMISSED = 0
+"""The file descriptor on which a watcher is told that it is needed no more: its standard input."""
+CALL = 512
+"""Bytes of a noted call: since when it lasts, 0 for none, and who is called."""
+SINCE = 8
+"""Bytes of its time."""
 
 
 def descendants(process: int) -> list[int]:
@@ -62,48 +72,96 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def start_watcher(signals: int, forwarded: int, grace: float) -> subprocess.Popen[bytes] | None:
-    """A process that reads the numbers of signals from a file descriptor, passes them on to another, and ends this one.
+def start_watcher(signals: int, grace: float) -> subprocess.Popen[bytes] | None:
+    """A process that ends this one some seconds after the number of a signal has come to a socket.
 
-    Python runs no code of its own while a library computes in C and keeps the interpreter's lock, but the bytes of
-    signals are written even then. None where no such process can be started.
+    Python runs no code of its own while a library computes in C and keeps the interpreter's lock, but the numbers of
+    signals are written even then. The watcher takes none away, so that this process notices them too. It ends when
+    something is written to its standard input. None where no such process can be started.
     """
+    return _started("watch", [signals], str(grace + MARGIN))
+
+
+def start_guard(calls: int, limit: float, words: str) -> subprocess.Popen[bytes] | None:
+    """A process that ends this one when the call that is noted in a file takes longer than `limit` seconds.
+
+    It says who is called, followed by `words`. Threads of this process could not, while a library computes and keeps
+    the interpreter's lock. None where no such process can be started.
+    """
+    return _started("guard", [calls], str(limit), words)
+
+
+def _started(what: str, files: Sequence[int], *words: str) -> subprocess.Popen[bytes] | None:
+    """This file as a program, which gets file descriptors and the number of this process."""
     if os.name != "posix" or not sys.executable:
         return None
-    words = [str(signals), str(forwarded), str(os.getpid()), str(grace + MARGIN)]
+    command = [sys.executable, "-I", "-S", __file__, what, str(os.getpid()), *map(str, files), *words]
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, *words],
-            pass_fds=(signals, forwarded),
-            stdin=subprocess.DEVNULL,
+            command,
+            pass_fds=files,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            start_new_session=True,
+            process_group=0,  # Ctrl-C of a terminal must not reach it.
         )
     except (OSError, ValueError):
         return None
 
 
-def watch(signals: int, forwarded: int, program: int, grace: float) -> None:
+def noted(who: str, since: float) -> bytes:
+    """A call as it is noted: of whom, since when on the monotonic clock, which all processes share."""
+    return struct.pack("d", since) + who.encode(errors="replace")[: CALL - SINCE].ljust(CALL - SINCE, b"\0")
+
+
+def overdue(note: bytes, limit: float) -> str:
+    """Who has been called for more than `limit` seconds, by what is noted; '' if nobody."""
+    (since,) = struct.unpack_from("d", note)
+    return note[SINCE:].rstrip(b"\0").decode(errors="replace") if since and time.monotonic() - since > limit else ""
+
+
+def guard(program: int, calls: int, limit: float, words: str) -> None:
+    """End the program, and all that it has started, with a line about the call that takes longer than a limit."""
+    while os.getppid() == program:
+        if who := overdue(os.pread(calls, CALL, 0), limit):
+            with suppress(OSError):
+                os.write(2, f"\ndissectreport: {who}{words}\n".encode())
+            _end(program)
+            return
+        time.sleep(min(1.0, limit / 4))
+
+
+def watch(program: int, signals: int, grace: float) -> None:
     """Wait for a signal of the program, or for its end; end it and all that it has started some time after a signal."""
-    received = b""
-    while not received:
-        received = _next(signals, CHECK).strip(OTHERS)
-        if ENDED in received or os.getppid() != program:
-            return
-    os.write(forwarded, received[:1])
-    deadline = time.monotonic() + grace
-    while (left := deadline - time.monotonic()) > 0:
-        if ENDED in _next(signals, left) or os.getppid() != program:
-            return
+    with socket.socket(fileno=signals) as receiver:
+        while not is_stopped(receiver):
+            ready, _, _ = select.select([receiver, DISMISSED], [], [], CHECK)
+            if DISMISSED in ready or os.getppid() != program:
+                return
+            if not is_stopped(receiver):
+                time.sleep(PAUSE)
+    ready, _, _ = select.select([DISMISSED], [], [], grace)
+    if not ready and os.getppid() == program:
+        _end(program)
+
+
+def is_stopped(receiver: socket.socket) -> bool:
+    """Whether one of the numbers that have come is that of a signal which stops a program; they stay where they are."""
+    try:
+        return bool({*receiver.recv(64, socket.MSG_PEEK | socket.MSG_DONTWAIT)} & {*STOPS})
+    except BlockingIOError:
+        return False
+
+
+def _end(program: int) -> None:
+    """End a program and all that it has started, but this process."""
     kill_all([process for process in descendants(program) if process != os.getpid()] + [program])
 
 
-def _next(signals: int, seconds: float) -> bytes:
-    """The bytes that arrive within some seconds; `ENDED` where none can arrive any more."""
-    ready, _, _ = select.select([signals], [], [], seconds)
-    return (os.read(signals, 64) or ENDED) if ready else b""
-
-
 if __name__ == "__main__":
-    _, read, write, parent, seconds = sys.argv
-    watch(int(read), int(write), int(parent), float(seconds))
+    _, what, parent, *rest = sys.argv
+    if what == "watch":
+        received, seconds = rest
+        watch(int(parent), int(received), float(seconds))
+    else:
+        file, seconds, words = rest
+        guard(int(parent), int(file), float(seconds), words)

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from dissectreport.checkpoints.downloads import offline
 from dissectreport.checkpoints.reporting import say
-from dissectreport.errors import DissectReportError, SegmenterError, UnknownName, WeightsError
+from dissectreport.errors import DissectReportError, SegmenterError, UnknownName, WeightsError, check_machine
 from dissectreport.networks.identity import identity_of
 
 Answer = TypeVar("Answer")
@@ -89,6 +89,7 @@ def load_checkpoint(checkpoint: HubCheckpoint, load: Callable[[dict[str, Any]], 
         except DissectReportError:
             raise
         except Exception as problem:
+            check_machine(problem)
             if checkpoint.local or offline() or not hub_resolves():
                 raise WeightsError(failure(checkpoint, problem)) from problem
         say(f"downloading {checkpoint} from huggingface.co; later runs find it in its cache")
@@ -97,6 +98,7 @@ def load_checkpoint(checkpoint: HubCheckpoint, load: Callable[[dict[str, Any]], 
         except DissectReportError:
             raise
         except Exception as problem:
+            check_machine(problem)
             raise WeightsError(failure(checkpoint, problem)) from problem
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissectreport import structured
-from dissectreport.errors import SegmenterError
+from dissectreport.errors import SegmenterError, check_machine
 from dissectreport.image_files import opened_image
-from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
+from dissectreport.vocabulary import NOTHING, Concept, Vocabulary, with_unique_names
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")
@@ -195,7 +195,8 @@ def read_names(path: Path) -> Names:
         raise SegmenterError(f"the file of names {path} has numbers and colours; give either")
     kept = [one for one in read if one.concept.name.lower() not in UNNAMED]
     concept_of = dict.fromkeys(values, 0) | {one.value: number for number, one in enumerate(kept, 1)}
-    return Names(Vocabulary((NOTHING, *(one.concept for one in kept))), concept_of, read[0].coloured)
+    vocabulary = Vocabulary(with_unique_names((NOTHING, *(one.concept for one in kept))))
+    return Names(vocabulary, concept_of, read[0].coloured)
 
 
 Line = tuple[int, str]
@@ -397,6 +398,7 @@ def _values(layout: Layout, mask: Path) -> NDArray[np.int64]:
         with opened_image(mask) as image:
             pixels = np.asarray(image.convert("RGB") if layout.names.coloured or layout.broden else image)
     except Exception as problem:  # Decoders raise many kinds of error for a damaged file.
+        check_machine(problem)
         raise SegmenterError(f"the mask {mask.name} cannot be opened: {problem}; replace the file") from problem
     pixels = pixels.astype(np.int64)
     if layout.names.coloured or layout.broden:
@@ -419,6 +421,7 @@ def image_size(path: Path) -> tuple[int, int]:
             rotated = "exif" in image.info and image.getexif().get(0x0112) in (5, 6, 7, 8)
             width, height = image.size
     except Exception as problem:  # as above
+        check_machine(problem)
         raise SegmenterError(f"the image {path.name} cannot be opened: {problem}; replace the file") from problem
     return (width, height) if rotated else (height, width)
 

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from dissectreport.errors import SegmenterError
+from dissectreport.errors import SegmenterError, check_machine
 from dissectreport.files import sha256
 from dissectreport.image_files import fitted
 from dissectreport.segmenters.mask_files import Layout, check_sizes, concepts_in, files_of, find_layout, image_size
@@ -109,6 +109,7 @@ def _coarse_file(path: Path, size: tuple[int, int]) -> Tensor:
     try:
         pixels = torch.from_numpy(fitted(path, size)).permute(2, 0, 1).float()
     except Exception as problem:  # Decoders raise many kinds of error for a damaged file.
+        check_machine(problem)
         raise SegmenterError(f"the image {path.name} cannot be opened: {problem}; replace the file") from problem
     return adaptive_avg_pool2d(pixels, SIDE)
 

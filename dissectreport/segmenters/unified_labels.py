@@ -15,7 +15,7 @@ from typing import Any
 from dissectreport.errors import WeightsError
 from dissectreport.segmenters.unified_network import CLASSES
 from dissectreport.structured import read_json
-from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
+from dissectreport.vocabulary import NOTHING, Concept, Vocabulary, with_unique_names
 
 RECONSTRUCTED = Path(__file__).with_name("unified_labels.json")
 """Names from the lists with which the network was trained: the same classes in the same order, but not the file that
@@ -159,7 +159,7 @@ class Numbering:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The concepts by number."""
-        return Vocabulary((NOTHING, *self._concepts()))
+        return Vocabulary(with_unique_names((NOTHING, *self._concepts())))
 
     def _concepts(self) -> Iterator[Concept]:
         yield from concepts_of("object", self.labels.objects[1:])

@@ -241,6 +241,8 @@ class Models:
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
                 f"{len(images)} images; it must return ({len(images)}, height, width)"
             )
+        if not torch.isfinite(sure).all():
+            raise SegmenterError(f"segmenter {self.segmenter.name!r} returned confidence that is not finite")
         return sure
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
@@ -323,7 +325,8 @@ def latents_of(generator: Generator, seed: int, first: int, count: int) -> Tenso
     if draw is None:
         return latents(seed, first, count, generator.latent_shape)
     who = f"generator {generator.name!r} failed to draw the latents of samples {first} to {first + count - 1}"
-    z: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
+    with call_of(f"generator {generator.name!r}, asked for latents,"):
+        z: Tensor = answered(ModelError, who, lambda: draw(seed, first, count))
     return z
 
 

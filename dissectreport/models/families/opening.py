@@ -14,7 +14,7 @@ from torch import nn
 
 from dissectreport.checkpoints.names import shown
 from dissectreport.checkpoints.state_dicts import channels_last
-from dissectreport.errors import DissectReportError, WeightsError
+from dissectreport.errors import DissectReportError, WeightsError, check_machine
 from dissectreport.models import proggan_variants, published
 from dissectreport.models.families.base import (
     DEFAULT_SAMPLING,
@@ -94,9 +94,10 @@ def _made(make: Make, tensors: NetworkTensors, sampling: Sampling) -> FamilyNetw
     """The network of a family; a WeightsError where shapes are such that its code fails."""
     try:
         return make(tensors, sampling)
-    except (DissectReportError, MemoryError):
+    except DissectReportError:
         raise
     except Exception as problem:  # Each family checks what it knows of; other shapes may fail in any way.
+        check_machine(problem)
         line = shown(str(problem).partition("\n")[0][:120])
         raise WeightsError(f"the shapes of its tensors do not fit each other ({line})") from problem
 

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from dissectreport.analysis.results.dissection import Control
-from dissectreport.errors import OutputError
+from dissectreport.errors import OutputError, check_machine
 from dissectreport.files import Say, locked, silent
 from dissectreport.image_files import opened_image
 from dissectreport.report.common.model import Pairs, core
@@ -177,7 +177,8 @@ def _strip(path: Path) -> _Strip | None:
             width = min(round(old.width * tall / old.height), STRIP * tall)
             used = old.convert("RGB").crop((0, 0, round(width * old.height / tall), old.height))
             pixels = np.asarray(used.resize((max(1, width), tall), Image.Resampling.BICUBIC))
-    except Exception:  # Decoders raise many kinds of error for a damaged file.
+    except Exception as problem:  # Decoders raise many kinds of error for a damaged file.
+        check_machine(problem)
         return None
     return _Strip(images.webp(pixels), pixels.shape[1])
 

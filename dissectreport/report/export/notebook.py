@@ -19,7 +19,7 @@ from PIL import Image
 
 from dissectreport import structured
 from dissectreport.analysis.results.dissection import Dissection, Layer
-from dissectreport.errors import OutputError, UnknownName
+from dissectreport.errors import OutputError, UnknownName, check_machine
 from dissectreport.image_files import opened_image
 from dissectreport.report.common.model import rows_of
 from dissectreport.report.common.rendering import environment
@@ -298,6 +298,7 @@ def _open_image(path: Path) -> Image.Image:
             image.load()
             return image
     except Exception as error:  # Decoders raise many kinds of error for a damaged file.
+        check_machine(error)
         raise OutputError(
             f"{path} cannot be read ({error}); draw the site again with `dissectreport render`"
         ) from error
