@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -177,6 +178,19 @@ def test_a_network_may_take_blue_first(small: Path) -> None:
     images = made.latents(1, 0, 2)
     assert torch.equal(other.normalised(images), made.normalised(images)[:, [2, 1, 0]])
     assert torch.equal(other(images), images) and other.identity != made.identity
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.EMFILE, "Too many open files"), MemoryError()])
+def test_images_are_not_left_out_for_what_the_machine_lacks(
+    small: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise problem
+
+    folder = open_folder(small, (8, 8))
+    monkeypatch.setattr("dissectreport.models.image_folder.fitted", refuse)
+    with pytest.raises(type(problem)):
+        folder.first(2)
 
 
 def test_more_samples_than_images_are_refused(small: Path) -> None:

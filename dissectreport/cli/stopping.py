@@ -51,7 +51,7 @@ def stopping() -> Iterator[None]:
         return
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    watcher = start_watcher(receiver.fileno(), GRACE)
+    watcher = start_watcher(receiver.fileno(), GRACE, STOPPED_LINE)
     handlers = {number: signal.signal(number, signal.default_int_handler) for number in STOPS}
     before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     others, ended = {*descendants(os.getpid())}, threading.Event()

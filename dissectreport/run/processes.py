@@ -72,14 +72,14 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def start_watcher(signals: int, grace: float) -> subprocess.Popen[bytes] | None:
-    """A process that ends this one some seconds after the number of a signal has come to a socket.
+def start_watcher(signals: int, grace: float, line: str) -> subprocess.Popen[bytes] | None:
+    """A process that ends this one with a line, some seconds after the number of a signal has come to a socket.
 
     Python runs no code of its own while a library computes in C and keeps the interpreter's lock, but the numbers of
     signals are written even then. The watcher takes none away, so that this process notices them too. It ends when
     something is written to its standard input. None where no such process can be started.
     """
-    return _started("watch", [signals], str(grace + MARGIN))
+    return _started("watch", [signals], str(grace + MARGIN), line)
 
 
 def start_guard(calls: int, limit: float, words: str) -> subprocess.Popen[bytes] | None:
@@ -123,14 +123,12 @@ def guard(program: int, calls: int, limit: float, words: str) -> None:
     """End the program, and all that it has started, with a line about the call that takes longer than a limit."""
     while os.getppid() == program:
         if who := overdue(os.pread(calls, CALL, 0), limit):
-            with suppress(OSError):
-                os.write(2, f"\ndissectreport: {who}{words}\n".encode())
-            _end(program)
+            _end(program, f"dissectreport: {who}{words}")
             return
         time.sleep(min(1.0, limit / 4))
 
 
-def watch(program: int, signals: int, grace: float) -> None:
+def watch(program: int, signals: int, grace: float, line: str) -> None:
     """Wait for a signal of the program, or for its end; end it and all that it has started some time after a signal."""
     with socket.socket(fileno=signals) as receiver:
         while not is_stopped(receiver):
@@ -141,7 +139,7 @@ def watch(program: int, signals: int, grace: float) -> None:
                 time.sleep(PAUSE)
     ready, _, _ = select.select([DISMISSED], [], [], grace)
     if not ready and os.getppid() == program:
-        _end(program)
+        _end(program, line)
 
 
 def is_stopped(receiver: socket.socket) -> bool:
@@ -152,16 +150,18 @@ def is_stopped(receiver: socket.socket) -> bool:
         return False
 
 
-def _end(program: int) -> None:
-    """End a program and all that it has started, but this process."""
+def _end(program: int, line: str) -> None:
+    """Say a line, and end a program and all that it has started, but this process."""
+    with suppress(OSError):
+        os.write(2, f"\n{line}\n".encode())
     kill_all([process for process in descendants(program) if process != os.getpid()] + [program])
 
 
 if __name__ == "__main__":
     _, what, parent, *rest = sys.argv
     if what == "watch":
-        received, seconds = rest
-        watch(int(parent), int(received), float(seconds))
+        received, seconds, said = rest
+        watch(int(parent), int(received), float(seconds), said)
     else:
         file, seconds, words = rest
         guard(int(parent), int(file), float(seconds), words)
