@@ -35,6 +35,7 @@ from dissectreport.models.own_code import check_parts
 from dissectreport.models.proposals import latent_line, output_line
 from dissectreport.networks.hooks import ModuleTrace, trace_modules
 from dissectreport.networks.latents import latents
+from dissectreport.run.watchdog import call_of
 
 
 def load(path: Path, resolve: Callable[[str], object], weights: str = "") -> NetworkGenerator | FolderImageModel:
@@ -103,7 +104,8 @@ def _traced(
     z = latents(0, 0, 2, inputs.latent_shape)
     call = NetworkCall(network, inputs, output)
     try:
-        return trace_modules(call, z)
+        with call_of(f"generator {description.name!r}"):
+            return trace_modules(call, z)
     except DissectReportError as problem:
         positional, keywords = inputs.arguments_from(z)
         returned = answered(ModelError, description.path.name, lambda: network(*positional, **keywords))
@@ -151,7 +153,8 @@ def image_model(description: Description, builder: NetworkBuilder, network: nn.M
     )
     z = open_folder(folder, (size[0], size[1])).first(2)
     who = f"{description.path.name}: the network failed on images of {size[0]} x {size[1]}"
-    modules, redrawn = answered(ModelError, who, lambda: trace_modules(model, z))
+    with call_of(f"generator {description.name!r}"):
+        modules, redrawn = answered(ModelError, who, lambda: trace_modules(model, z))
     check_parts(network, modules)
     if redrawn.shape != z.shape:
         raise description.problem(

@@ -47,7 +47,8 @@ class PilotProgress:
             self._save()
 
     def finish(self) -> None:
-        """Forget what was kept, because the thresholds that follow from it are."""
+        """Forget what was kept, because the thresholds that follow from it are; no record names its folder."""
+        self.runner.folders.discard(self.store.folder.name)
         if self.store.folder.is_dir():
             files.clear(self.store.folder)
 

@@ -22,6 +22,7 @@ from dissectreport.pipeline.requests import (
     with_commas,
 )
 from dissectreport.run.budgets import ARTIFACT_BUDGETS, InterventionBudget, budget_named
+from dissectreport.run.engine import limited
 from dissectreport.run.plan import Plan
 from dissectreport.run.precision import Precision
 from dissectreport.run.rules import Rule, rule_named
@@ -90,7 +91,8 @@ def prepare(options: Options) -> Job:
     """Load what a run needs, and refuse what cannot work before anything is measured."""
     machine = resolve_machine(options)
     rule, budget = resolve_names(options, machine)
-    networks = resolve_networks(options)
+    with limited(options.timeout):
+        networks = resolve_networks(options)
     options = with_quick_defaults(with_whole_names(options, networks), rule, networks.generator)
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)

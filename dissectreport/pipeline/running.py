@@ -19,7 +19,7 @@ from dissectreport.pipeline.prepare import Job
 from dissectreport.pipeline.reporter import Reporter, usual_reporter
 from dissectreport.pipeline.schedule import seconds_of
 from dissectreport.run.cluster import RayWorkers
-from dissectreport.run.engine import Workers
+from dissectreport.run.engine import Workers, limited
 from dissectreport.run.profile import TimeProfile
 from dissectreport.run.shards import WHOLE, RunPart
 
@@ -55,7 +55,7 @@ def running(options: Options, reporter: Reporter | None = None, part: RunPart = 
     if options.profile is not None:
         files.check_writable(options.profile.parent)
     try:
-        with Journal(reporter or usual_reporter(), options, part) as journal:
+        with Journal(reporter or usual_reporter(), options, part) as journal, limited(options.timeout):
             yield Session(options, journal, time.monotonic() + limit, profile)
     finally:
         if options.profile is not None:

@@ -90,7 +90,7 @@ class Workers:
         longest = 0.0
         for shard in shards:
             self._check_time(longest)
-            with _limited(self.timeout), keeping(self.kept):
+            with limited(self.timeout), keeping(self.kept):
                 answer = answer_of(made, shard)
             longest = max(longest, answer.seconds)
             yield shard, answer
@@ -250,7 +250,7 @@ def _begin(calls: Array[c_char], places: Synchronized[int]) -> None:
 
 def _late_in(calls: Array[c_char], limit: float) -> str:
     """Who has been called for too long in a worker, by what all of them note; '' if nobody."""
-    notes = (calls[first : first + CALL] for first in range(0, len(calls), CALL))
+    notes = (bytes(memoryview(calls)[first : first + CALL]) for first in range(0, len(calls), CALL))
     return next(filter(None, (overdue(note, limit) for note in notes)), "")
 
 
@@ -261,12 +261,20 @@ PATIENCE = GRACE + 2.0
 """Seconds after which the process is ended from outside, which is needed where a plug-in keeps Python's lock."""
 
 
+_is_limited = False
+
+
 @contextmanager
-def _limited(timeout: float) -> Iterator[None]:
-    """Work in this process, which is interrupted when a call takes too long, and ended where that does not help."""
-    if not timeout or threading.current_thread() is not threading.main_thread():
+def limited(timeout: float) -> Iterator[None]:
+    """Work in this process, which is interrupted when a call takes too long, and ended where that does not help.
+
+    Within such work, this changes nothing.
+    """
+    global _is_limited
+    if not timeout or _is_limited or threading.current_thread() is not threading.main_thread():
         yield
         return
+    _is_limited = True
     guarded(timeout, PATIENCE)
     said: list[str] = []
     ended = threading.Event()
@@ -285,6 +293,7 @@ def _limited(timeout: float) -> Iterator[None]:
             raise DissectReportError(said[0]) from error
         raise
     finally:
+        _is_limited = False
         ended.set()
         watchdog.end()
 

@@ -132,7 +132,7 @@ def watch(program: int, signals: int, grace: float, line: str) -> None:
     """Wait for a signal of the program, or for its end; end it and all that it has started some time after a signal."""
     with socket.socket(fileno=signals) as receiver:
         while not is_stopped(receiver):
-            ready, _, _ = select.select([receiver, DISMISSED], [], [], CHECK)
+            ready, _, _ = select.select([signals, DISMISSED], [], [], CHECK)
             if DISMISSED in ready or os.getppid() != program:
                 return
             if not is_stopped(receiver):
