@@ -22,7 +22,7 @@ from dissectreport.worker.edited_model import TOGETHER, EditedModel
 from dissectreport.worker.insertions import InsertedSet, InsertionPlan
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.segmenter_agreement import agreeing_pixels
-from tests.support.launches import Operations, operations
+from tests.support.launches import Operations, as_on_an_accelerator, operations
 
 SOURCE = Source("scenes_pgan", "scenes")
 KEY = InterventionKey("", "", "layer6", (1, 2), (1, 2), 1, "float32")
@@ -36,8 +36,9 @@ def _together(monkeypatch: pytest.MonkeyPatch) -> None:
     """All edits of a batch run together, as on an accelerator."""
 
     def together(*words: object) -> EditedModel:
-        return EditedModel(*words, together=TOGETHER)  # type: ignore[arg-type]
+        return EditedModel(*words, together=TOGETHER)  # type: ignore[arg-type, misc]
 
+    as_on_an_accelerator(monkeypatch)
     for module in (ablations, artifacts, insertions):
         monkeypatch.setattr(module, "EditedModel", together)
 
@@ -102,6 +103,7 @@ def test_planted_units_and_segmenters_that_are_compared_take_two_waits_a_shard(m
     monkeypatch.setattr(torch.Tensor, "cpu", leave)
     spikes.spikes(masks, 0)
     monkeypatch.undo()
+    as_on_an_accelerator(monkeypatch)
     assert left[0] is masks.label_sets and left[1] is masks.holds, "all others follow on the processor"
     numbers = np.array([[1, 2], [3, 1], [7, 8]])
     with operations(monkeypatch) as found:

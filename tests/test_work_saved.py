@@ -17,11 +17,11 @@ from dissectreport.run.rules import Edge
 from dissectreport.run.shards import SHARD
 from dissectreport.stats.histogram import Histogram
 from dissectreport.stats.thresholds import CELLS, Thresholds
-from dissectreport.worker import binning, counting, whole_counts
+from dissectreport.worker import counting
 from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.edited_model import EditedModel
 from dissectreport.worker.loaded_networks import Source
-from tests.support.launches import Operations, counting_copies
+from tests.support.launches import Operations, as_on_an_accelerator, counting_copies
 
 
 @pytest.mark.extended
@@ -55,8 +55,7 @@ def test_units_that_are_counted_together_have_the_same_counts_and_few_launches(m
     thresholds = Thresholds.of(Histogram(low, width, pilot))
     labels = torch.randint(0, 5, (IMAGES, 2, GRID, GRID), generator=random)
     few = counting.joint_and_others(maps, Masks.of(labels, 5), thresholds, GRID, Edge.CLAMP)
-    for module in (binning, counting, whole_counts):
-        monkeypatch.setattr(module, "is_processor", lambda device: False)
+    as_on_an_accelerator(monkeypatch)
     masks, copies = Masks.of(labels, 5), counting_copies(monkeypatch)
     shared = masks.by_image, masks.by_pixel, masks.by_cell, masks.rows
     copies.clear()
@@ -75,6 +74,7 @@ def test_sets_of_units_that_run_together_have_the_same_areas_and_few_launches(mo
     networks = Source("scenes_pgan", "scenes").models()
     key = InterventionKey("", "", "layer6", (1, 2), (1, 2), 1, "float32")
     sets = [(unit, unit + 1) for unit in range(16)]
+    as_on_an_accelerator(monkeypatch)
     copies = counting_copies(monkeypatch)
     found = {}
     for together in (1, len(sets)):

@@ -493,7 +493,10 @@ BIGGAN = "biggan_ajbrock_G_ema.pth"
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: without_names(t, "blocks.1.0.conv1.u0"), r"blocks\.1\.0\.conv1\.u0 is missing, so the spectral norm of"),
+        (
+            lambda t: without_names(t, "blocks.1.0.conv1.u0"),
+            r"blocks\.1\.0\.conv1\.u0 is missing, so the spectral norm of",
+        ),
         (lambda t: without_names(t, *(n for n in t if "conv" in n and n.endswith("u0"))), "conv1.u0 is missing"),
         (lambda t: {**t, "linear.u0": torch.zeros_like(t["linear.u0"])}, r"linear\.u0 gives a spectral norm of 0"),
         (lambda t: {**t, "linear.u0": t["linear.u0"][:, 1:]}, r"linear\.u0 has shape .*; it should have \(1, "),

@@ -1,8 +1,9 @@
 """Arrays in .npz files: compressed as suits them, and read one by one.
 
-Counts are mostly small numbers without repetitions. Compressed by run lengths they are a fifth smaller than by the usual
-search for repetitions. The module `zipfile` cannot choose between the two, so entries are written here; the result is an
-ordinary ZIP archive. Its list of entries is read once, because blocks of units are read in turn from many files.
+Counts are mostly small numbers without repetitions. Compressed by run lengths they are a fifth smaller than by the
+usual search for repetitions. The module `zipfile` cannot choose between the two, so entries are written here; the
+result is an ordinary ZIP archive. Its list of entries is read once, because blocks of units are read in turn from many
+files.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ NAMES: Mapping[type[Stat], str] = {
 Those of the same name are the same counts, of which the one reads fewer.
 """
 
-KINDS: Mapping[str, type[Stat]] = {name: kind for kind, name in reversed(NAMES.items())}
+KINDS: Mapping[str, type[Stat]] = {name: kind for kind, name in reversed(list(NAMES.items()))}
 """The kind of statistic of each name, of several the one that reads most."""
 
 FIELDS: Mapping[type[Stat], tuple[str, ...]] = {JointTotals: tuple(field.name for field in fields(JointTotals))}

@@ -118,4 +118,4 @@ def _at(source: NDArray[Any], columns: Ints, name: str) -> NDArray[Any]:
     # Sums of whole numbers below 2^24, or 2^53, are exact, and fastest as a product of matrices.
     kind = np.float32 if int(source.sum(2, dtype=np.int64).max(initial=0)) < 2**24 else np.float64
     inside = (np.arange(source.shape[-1])[:, None] > columns).astype(kind)
-    return np.asarray(source.astype(kind) @ inside).astype(np.int64)
+    return np.asarray(np.matmul(source.astype(kind), inside)).astype(np.int64)

@@ -162,8 +162,8 @@ def check_size(tensors: Mapping[str, Tensor], path: Path | None = None) -> None:
     if needed > max(SMALL, RATIO * sum(storages.values())):
         stored = sum(storages.values())
         raise WeightsError(
-            f"{f'{path}: ' if path else ''}these tensors would take {needed / 1e9:,.0f} GB, but their file has {stored:,} bytes of numbers; "
-            "such a file is not loaded"
+            f"{f'{path}: ' if path else ''}these tensors would take {needed / 1e9:,.0f} GB, but their file has "
+            f"{stored:,} bytes of numbers; such a file is not loaded"
         )
 
 

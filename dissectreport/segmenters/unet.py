@@ -78,8 +78,8 @@ class UNet(nn.Module):
         n, channels, h, w = features.shape
         pixels = features.permute(0, 2, 3, 1).reshape(n, h * w, channels).transpose(1, 2)
         assert self.leave.bias is not None
-        weight, bias = (values.unflatten(0, (-1, 4))[classes].flatten(0, 1) for values in self.leave.parameters())
-        weight = weight.flatten(1).to(pixels.dtype).expand(n, -1, -1)
+        weight, bias = self.leave.weight.view(-1, 4 * channels)[classes], self.leave.bias.view(-1, 4)[classes].flatten()
+        weight = weight.reshape(-1, channels).to(pixels.dtype).expand(n, -1, -1)
         logits = torch.baddbmm(bias.to(pixels.dtype)[None, :, None], weight, pixels)
         return logits.view(n, -1, 4, h, w)
 
@@ -90,6 +90,11 @@ class UNet(nn.Module):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 block[0], block[1] = fuse_conv_bn_eval(first, second), nn.Identity()
         return self
+
+
+def images_together(features: Tensor) -> int:
+    """How many images are labelled together: on a processor one, whose logits then stay in its cache."""
+    return 1 if features.device.type == "cpu" else len(features)
 
 
 def first_argmax(logits: Tensor) -> Tensor:
@@ -125,9 +130,7 @@ class UNetSegmenter:
         images = resized(images)
         with torch.no_grad():
             features = self.network.encode(images)[0]
-            # The logits of one image stay in a processor's cache.
-            parts = torch.split(features, 1 if features.device.type == "cpu" else len(features))
-            packed = torch.cat([self._packed_labels(part) for part in parts])
+            packed = torch.cat([self._packed_labels(part) for part in torch.split(features, images_together(features))])
             # The pixel shuffle is applied to concept numbers, which are fewer than logits.
             learned = functional.pixel_shuffle(packed.flatten(1, 2), 2).long()
         colours = name_colours(images) + sum(map(len, self.words.values()))

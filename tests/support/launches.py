@@ -9,6 +9,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dissectreport.segmenters import unet
+from dissectreport.worker import binning, counting, whole_counts
+
 VIEWS = {
     *("view", "_unsafe_view", "reshape", "transpose", "permute", "expand", "slice", "select", "unsqueeze", "squeeze"),
     *("detach", "alias", "as_strided", "split", "unbind", "empty", "empty_like", "new_empty", "lift_fresh", "unfold"),
@@ -19,11 +22,11 @@ WAITS = {"_local_scalar_dense", "nonzero", "bincount", "_unique2", "masked_selec
 COPIES = ("cpu", "tolist")
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts launches and waits."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.launches, self.waits = 0, 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -31,6 +34,13 @@ class Operations(TorchDispatchMode):
         self.launches += name not in VIEWS
         self.waits += name in WAITS
         return func(*args, **(kwargs or {}))
+
+
+def as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting and labelling take the way that they take on an accelerator."""
+    for module in (binning, counting, whole_counts):
+        monkeypatch.setattr(module, "is_processor", lambda device: False)
+    monkeypatch.setattr(unet, "images_together", len)
 
 
 def counting_copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
