@@ -89,9 +89,10 @@ def written(page: str, narrower: Mapping[str, str] | None = None) -> None:
 def test_the_page_on_directions_can_be_followed(place: Path) -> None:
     written("directions.md")
     follow("directions.md", {"960": "96"})
-    table = next((place / "site").rglob("*-units.csv")).read_text()
-    assert "layer3.directions" in str(next((place / "site").rglob("*-units.csv")))
-    assert len(table.splitlines()) == 17
+    for out, directions in (("site", 16), ("sparse", 64)):
+        (table,) = (place / out).rglob("*-units.csv")
+        assert "layer3.directions" in str(table)
+        assert len(table.read_text().splitlines()) == directions + 1
 
 
 @pytest.mark.extended
@@ -99,12 +100,12 @@ def test_the_page_on_directions_can_be_followed(place: Path) -> None:
 def test_the_page_on_networks_that_read_images_can_be_followed(place: Path) -> None:
     narrower = {"(3, 16), (16, 32), (32, 64)": "(3, 4), (4, 8), (8, 16)", "nn.Linear(64, 1)": "nn.Linear(16, 1)"}
     narrower |= {"nn.Conv2d(3, 24,": "nn.Conv2d(3, 6,", "nn.Conv2d(24, 48,": "nn.Conv2d(6, 12,"}
+    narrower |= {"nn.ConvTranspose2d(8, 48,": "nn.ConvTranspose2d(8, 12,", "d(24, 3,": "d(6, 3,", "d(48, 24": "d(12, 6"}
     written("networks-that-read.md", narrower | {"nn.Conv2d(48, 8,": "nn.Conv2d(12, 8,"})
-    from net import Discriminator, Encoder  # type: ignore[import-not-found]
+    from net import Autoencoder, Discriminator  # type: ignore[import-not-found]
 
     torch.save({"discriminator": Discriminator().state_dict(), "step": 1}, "training.pt")
-    encoder = {f"encoder.{name}": value for name, value in Encoder().state_dict().items()}
-    torch.save({**encoder, "decoder.weight": torch.ones(3)}, "autoencoder.pt")
+    torch.save(Autoencoder().state_dict(), "autoencoder.pt")
     (place / "photos").mkdir()
     drawn = plugins.generator("scenes64").training_like_images(96)
     assert drawn is not None
@@ -112,7 +113,7 @@ def test_the_page_on_networks_that_read_images_can_be_followed(place: Path) -> N
         pixels = ((image.movedim(0, 2) + 1) * 127.5).round().to(torch.uint8).numpy()
         Image.fromarray(pixels).save(place / "photos" / f"{number:03}.png")
     follow("networks-that-read.md", {})
-    assert {path.parent.name for path in (place / "site").glob("*/index.html")} >= {"discriminator", "encoder"}
+    assert {path.parent.name for path in (place / "site").glob("*/index.html")} >= {"discriminator", "encoder", "autoencoder"}
 
 
 def commands(page: str) -> list[list[str]]:

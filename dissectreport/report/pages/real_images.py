@@ -121,8 +121,12 @@ def real_page(site: Site, reality: Reality) -> RealPage:
 def _galleries(
     site: Site, frame: Frame, rows: tuple[RealRow, ...]
 ) -> tuple[tuple[RealRow, tuple[SeenGroup, ...]], ...]:
-    """The concepts that are left out most, of those that an example image shows."""
-    less = [(row, seen_groups(site, frame, row.concept.name)) for row in rows if row.verdict == "less"]
+    """The concepts that are left out most, of those that an example image shows and that have a page with masks.
+
+    A concept that no generated image shows has no page.
+    """
+    with_page = [row for row in rows if row.verdict == "less" and row.concept.name in site.places.concepts]
+    less = [(row, seen_groups(site, frame, row.concept.name)) for row in with_page]
     return tuple((row, groups) for row, groups in less if any(group.examples for group in groups))[:GALLERIES]
 
 
