@@ -854,6 +854,7 @@ def test_a_quick_run_is_coarser_where_nothing_else_is_asked_for(tmp_path):
     quick = prepare.prepare(Options("scenes_pgan", quick=True, cache=tmp_path))
     assert (quick.samples, quick.plan.pilot, quick.layers) == (192, 96, ("layer2", "layer6", "layer10"))
     assert quick.plan.grid == 32
+    assert quick.source.second == "" and quick.artifacts is not None and quick.artifacts.second is None
     assert quick.intervention is not None
     assert quick.intervention.budget.name == "quick"
     assert "--quick" in reproduce(quick)

@@ -259,3 +259,24 @@ def test_convolving_after_an_upsampling_is_one_transposed_convolution() -> None:
     mine, theirs = (torch.autograd.grad(one.square().sum(), (features, conv.weight)) for one in (found, wanted))
     for one, other in zip(mine, theirs, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_maps_that_are_overwritten_have_the_same_bits_as_with_gradients() -> None:
+    generator = ProgressiveGenerator(SIZES)
+    generator.initialise(1)
+    z = torch.randn(3, SIZES[0], generator=torch.Generator().manual_seed(2))
+    kept = z.clone()
+    with torch.no_grad():
+        plain = generator(z)
+    assert torch.equal(generator(z.clone().requires_grad_()), plain) and torch.equal(z, kept)
+
+
+def test_the_kernel_that_is_kept_follows_the_weights() -> None:
+    conv = UpsamplingConv(4, 2, 3, padding=1, bias=False).requires_grad_(False)
+    features = torch.ones(1, 4, 2, 2)
+    before = conv(features)
+    assert torch.equal(conv(features), before)
+    conv.weight.mul_(2)
+    assert torch.allclose(conv(features), 2 * before)
+    conv.weight.data = torch.zeros(2, 4, 3, 3)
+    assert not conv(features).any()

@@ -93,6 +93,8 @@ def prepare(options: Options) -> Job:
     rule, budget = resolve_names(options, machine)
     with limited(options.timeout):
         networks = resolve_networks(options)
+    if not ARTIFACT_BUDGETS[budget.name].second:
+        networks = replace(networks, second="")
     options = with_quick_defaults(with_whole_names(options, networks), rule, networks.generator)
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)

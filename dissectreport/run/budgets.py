@@ -217,7 +217,7 @@ class ArtifactBudget(Plain):
     bottom: int = 5
     """The last units by gradient × activation, also ablated one by one: the estimate may have the wrong sign."""
     second: int = 160
-    """Further test latents, on which artifact units are scored in a second feature network."""
+    """Further test latents, on which artifact units are scored in a second feature network; 0 for none."""
     size_selection: int = 288
     """Further test latents, on which the size of the repair is selected."""
     scored: int = 1008
@@ -250,10 +250,10 @@ ARTIFACT_BUDGETS = {
             leading=4,
             control=2,
             bottom=1,
-            second=96,
+            second=0,
             size_selection=104,
             scored=104,
-            sizes=(2, 5),
+            sizes=(5,),
             random_sets=2,
             random_scored=100,
             pairs=12,
