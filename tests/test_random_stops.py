@@ -13,13 +13,15 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.processes import accept_ctrl_c
+from tests.support.tiers import extended
 
 BUILD = (
     *(sys.executable, "-m", "dissectreport", "build", "planted", "--samples", "64"),
     *("--no-interventions", "--no-artifacts", "--device", "cpu", "--cache", "cache", "--out", "site"),
 )
 ENDS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TIMES = 10
+FEW, TIMES = 2, 10
+"""Builds that are ended in a usual run, and in an extended one."""
 
 
 class Undisturbed(NamedTuple):
@@ -64,7 +66,7 @@ def ended(folder: Path, workers: int, moment: float, how: signal.Signals) -> tup
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(TIMES))
+@pytest.mark.parametrize("number", [*range(FEW), *map(extended, range(FEW, TIMES))])
 def test_a_build_that_is_ended_at_any_moment_continues_to_the_same_bytes(
     undisturbed: Undisturbed, tmp_path: Path, number: int
 ) -> None:
