@@ -75,6 +75,13 @@ class _Compressed(SimpleHTTPRequestHandler):
         return found
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing of pages that were closed before all of their files had come."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
 def visited(browser: Browser, address: str) -> dict[str, float]:
     """Times of one visit, in seconds, and how far the page moved."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -96,7 +103,7 @@ def visited(browser: Browser, address: str) -> dict[str, float]:
 
 def measured(site: Path) -> list[dict[str, Any]]:
     """A row for each kind of page that a site has."""
-    served = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Compressed, directory=str(site)))
+    served = _Server(("127.0.0.1", 0), partial(_Compressed, directory=str(site)))
     threading.Thread(target=served.serve_forever, daemon=True).start()
     rows: list[dict[str, Any]] = []
     with sync_playwright() as play:
