@@ -160,9 +160,13 @@ window.dissectreport = window.dissectreport || {};
     const runtime = [text(processor + "-ort"), text(processor + "-glue"), file(processor + "-binary")];
     const needed = [...runtime, file("gallery"), file("tail"), file("head")];
     return Promise.all(needed).then(([ort, glue, wasm, gallery, tail, head]) => {
-      const worker = app.startWorker({ ort, glue, wasm, processor });
+      const start = () => app.startWorker({ ort, glue, wasm, processor });
+      const worker = start();
+      /* strokes do not wait for the segmenter: it has a worker of its own, but not a graphics processor of its own */
+      const segmenter = processor === "wasm" ? start : () => worker;
+      let labels = worker;
       const network = {
-        run: worker.run,
+        run: (name, inputs) => (name === "labels" ? labels : worker).run(name, inputs),
         /* each size of a window would be prepared anew by a graphics processor, which needs no windows */
         draw: app.drawsChanges(processor === "wasm" ? data : { ...data, reach: 0 }, worker.run),
         processor,
@@ -170,7 +174,11 @@ window.dissectreport = window.dissectreport || {};
         segments: false,
         openSegmenter: () =>
           Promise.resolve(file("labels"))
-            .then((content) => content && worker.open("labels", content))
+            .then((content) => {
+              if (!content) return null;
+              labels = segmenter();
+              return Promise.resolve(labels === worker || labels.start()).then(() => labels.open("labels", content));
+            })
             .then((opened) => {
               network.segments = Boolean(opened);
             }),
