@@ -113,7 +113,11 @@ def test_the_page_on_networks_that_read_images_can_be_followed(place: Path) -> N
         pixels = ((image.movedim(0, 2) + 1) * 127.5).round().to(torch.uint8).numpy()
         Image.fromarray(pixels).save(place / "photos" / f"{number:03}.png")
     follow("networks-that-read.md", {})
-    assert {path.parent.name for path in (place / "site").glob("*/index.html")} >= {"discriminator", "encoder", "autoencoder"}
+    assert {path.parent.name for path in (place / "site").glob("*/index.html")} >= {
+        "discriminator",
+        "encoder",
+        "autoencoder",
+    }
 
 
 def commands(page: str) -> list[list[str]]:

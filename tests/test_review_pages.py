@@ -265,6 +265,17 @@ def test_what_is_left_out_leads_the_page_and_links_to_the_units_that_make_it() -
     assert any(row.units for row in page.rows)
 
 
+def test_what_no_generated_image_shows_is_listed_although_it_has_no_page() -> None:
+    made = made_site().dissection
+    assert made.reality is not None
+    missing = made.reality.table["concept"].iloc[0]
+    fewer = replace(made, concepts=made.concepts[made.concepts["concept"] != missing])
+    site = Site(fewer, Places.of(fewer), load_assets()[0])
+    page = real_page(site, made.reality)
+    assert (page.rows[0].concept.name, page.rows[0].href, page.rows[0].verdict) == (missing, "", "less")
+    assert missing not in [row.concept.name for row, _ in page.galleries]
+
+
 def test_without_real_images_there_is_no_page_and_the_segmenters_page_says_so(tmp_path: Path) -> None:
     made = example_dissection(units=6, layers=1)
     write_site(replace(made, trust=made.trust[1:]), tmp_path)

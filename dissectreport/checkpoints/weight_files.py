@@ -161,6 +161,7 @@ def check_size(tensors: Mapping[str, Tensor], path: Path | None = None) -> None:
     needed = sum(value.numel() * value.element_size() for value in plain)
     if needed > max(SMALL, RATIO * sum(storages.values())):
         stored = sum(storages.values())
+        whose = f"{path}: " if path else ""
         raise WeightsError(
             f"{f'{path}: ' if path else ''}these tensors would take {needed / 1e9:,.0f} GB, but their file has "
             f"{stored:,} bytes of numbers; such a file is not loaded"
