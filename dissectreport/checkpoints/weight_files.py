@@ -163,8 +163,8 @@ def check_size(tensors: Mapping[str, Tensor], path: Path | None = None) -> None:
         stored = sum(storages.values())
         whose = f"{path}: " if path else ""
         raise WeightsError(
-            f"{f'{path}: ' if path else ''}these tensors would take {needed / 1e9:,.0f} GB, but their file has "
-            f"{stored:,} bytes of numbers; such a file is not loaded"
+            f"{whose}these tensors would take {needed / 1e9:,.0f} GB, but their file has {stored:,} bytes of numbers; "
+            "such a file is not loaded"
         )
 
 
