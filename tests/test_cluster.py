@@ -62,7 +62,6 @@ def make_trouble(kind: str) -> Callable[[Shard], int]:
     return work
 
 
-@pytest.mark.extended
 def test_a_lost_worker_and_a_lost_machine_are_replaced(cluster: Any, tmp_path: Path) -> None:
     parts, found = shards(960, 16), []
     with RayWorkers("auto") as workers:

@@ -316,7 +316,6 @@ def test_units_are_switched_off_on_the_overview(chromium: Browser, paint_site: P
     assert (np.abs(shown - edited_image(Options(MODEL), edits).astype(int)).max(2) <= 1).mean() >= 0.999
 
 
-@pytest.mark.extended
 def test_a_graphics_processor_draws_the_same(chromium: Browser, paint_site: PaintSite) -> None:
     """In software, because there is none here."""
     flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]

@@ -153,7 +153,6 @@ def test_killed_at_any_write_and_run_again_the_cache_has_the_same_bytes(few, tmp
     assert content(tmp_path) == content(few)
 
 
-@pytest.mark.extended
 @pytest.mark.slow
 def test_a_full_disk_at_any_write_loses_nothing_and_the_next_run_finishes(few, tmp_path, monkeypatch):
     fdopen, failures = os.fdopen, []
@@ -669,7 +668,6 @@ def test_interventions_come_out_the_same_in_one_process_and_in_two(intervened, t
     assert set(before) >= KINDS and content(cache) == content(intervened)
 
 
-@pytest.mark.extended
 @pytest.mark.slow
 def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
@@ -680,7 +678,6 @@ def test_killed_interventions_continue_to_the_same_bytes(intervened, tmp_path):
     assert not any("damaged" in line for line in heard.lines)
 
 
-@pytest.mark.extended
 def test_damaged_interventions_are_reported_and_made_again(intervened, tmp_path):
     shutil.copytree(intervened, tmp_path / "cache")
     victims = []

@@ -134,7 +134,6 @@ def test_no_label_reaches_the_training(tmp_path: Path, options: staged.RunOption
     assert_same_state(whole, tmp_path / "without", STAGES[-1])
 
 
-@pytest.mark.extended
 def test_in_seconds_of_training_the_distance_to_drawings_falls() -> None:
     recipe = Recipe(
         sizes=(32, 32, 32, 16), channels=(16, 32), autoencoder_images=640, adversarial_images=(480,), warmup_steps=10
