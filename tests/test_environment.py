@@ -245,6 +245,30 @@ print("ended well")
     assert done.stdout.split("\n") == [str(-signal.SIGTERM), "ended well", ""] and done.stderr == ""
 
 
+def test_workers_that_are_ended_after_their_work_was_cancelled_leave_no_traceback(tmp_path: Path) -> None:
+    """Python 3.11 marks cancelled work as failed when workers are ended, which is an error in a thread of the pool."""
+    (tmp_path / "program.py").write_text("""
+import time
+from dissectreport.cli.stopping import stopping
+from dissectreport.run.engine import Workers, kill_workers
+
+if __name__ == "__main__":
+    with stopping(), Workers(2) as workers:
+        pool = workers._started()
+        futures = [pool.submit(time.sleep, 60) for _ in range(12)]
+        while not futures[2].running():
+            time.sleep(0.01)
+        assert any([future.cancel() for future in futures])
+        kill_workers()
+        time.sleep(0.5)
+    print("ended well")
+""")
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("ended well\n", "")
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -58,6 +59,7 @@ def stopping() -> Iterator[None]:
     threading.Thread(target=_end_in_time, args=(receiver, ended), daemon=True).start()
     threading.Thread(target=_keep_noticing, args=(ended,), daemon=True).start()
     hook, sys.unraisablehook = sys.unraisablehook, _without_races(sys.unraisablehook)
+    thread_hook, threading.excepthook = threading.excepthook, _without_cancelled(threading.excepthook)
     leaving = False
     try:
         yield
@@ -68,6 +70,8 @@ def stopping() -> Iterator[None]:
     finally:
         ended.set()
         sys.unraisablehook = hook
+        if not leaving:
+            threading.excepthook = thread_hook
         signal.set_wakeup_fd(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -116,6 +120,16 @@ def _without_races(hook: Callable[[Any], object]) -> Callable[[Any], None]:
     def said(unraisable: Any) -> None:
         if "ignored due to race condition" not in str(unraisable.exc_value):
             hook(unraisable)
+
+    return said
+
+
+def _without_cancelled(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    """The hook, but for what the pool of Python 3.11 says if its workers are ended after their work was cancelled."""
+
+    def said(failed: Any) -> None:
+        if not issubclass(failed.exc_type, InvalidStateError):
+            hook(failed)
 
     return said
 
