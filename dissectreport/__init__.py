@@ -8,13 +8,13 @@ report.layer("layer6").unit(3).image         # the images with the unit's highes
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from dissectreport.version import __version__ as __version__
 
+TYPE_CHECKING = False
+"""Set by programs that check types. Nothing is imported here, so that a signal is handled as soon as possible."""
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dissectreport.pipeline.build import build as build
     from dissectreport.pipeline.measure import measure as measure
     from dissectreport.pipeline.options import Options as Options
@@ -35,6 +35,8 @@ HOMES = {
 def __getattr__(name: str) -> object:
     if name not in HOMES:
         raise AttributeError(f"module 'dissectreport' has no attribute {name!r}")
+    from importlib import import_module
+
     value: object = getattr(import_module(HOMES[name]), name)
     return value
 
@@ -57,6 +59,8 @@ def load(
     Of several models in a site, `model` chooses, by name or folder; of several rules `rule`, by default `corrected`;
     of several runs in the cache, the newest that fits is taken.
     """
+    from pathlib import Path
+
     from dissectreport.pipeline.render import load_dissection
     from dissectreport.report.export import notebook
     from dissectreport.run.rules import RuleName

@@ -201,8 +201,9 @@ def test_every_task_of_a_step_is_of_that_step_alone():
         (["build", "planted", "--base-url", "my.site"], "--base-url is the address of the published site"),
         (["render", "planted", "--base-url", "file:///x"], "--base-url is the address of the published site"),
         (["cache", "clear", "nothing"], "no measurement of 'nothing'"),
-        (["cache", "clear", ""], "the name of the model is empty; leave it out to remove everything"),
-        (["cache", "clear", "--older-than", ""], "'' is no time"),
+        (["cache", "clear", ""], "the argument model is empty (''); give a value, or leave it out"),
+        (["cache", "clear", "--older-than", ""], "--older-than is empty (''); give a value, or leave it out"),
+        (["build", "planted", "--layers", "a\nb"], "is not a list of names separated by commas on one line"),
     ],
 )
 def test_what_is_wrong_is_one_line(words, line, tmp_path):
@@ -211,6 +212,24 @@ def test_what_is_wrong_is_one_line(words, line, tmp_path):
     assert line in result.stderr and result.stderr.count("\n") == 1
     assert "Traceback" not in result.output
     assert not (tmp_path / "site").exists(), "a command that fails leaves no empty folder"
+
+
+@pytest.mark.parametrize("empty", ["", " , ", '""'])
+def test_no_option_takes_an_empty_value_for_none(empty, tmp_path, monkeypatch):
+    """As where the variable of a script is not set: it would be measured something else, or written somewhere else."""
+    monkeypatch.chdir(tmp_path)
+    valued = [
+        (words, parameter.opts[0])
+        for words, command in commands().items()
+        for parameter in command.params
+        if parameter.param_type_name == "option" and not parameter.is_flag
+    ]
+    assert {option for _, option in valued} >= {"--layers", "--segmenter", "--out", "--cache", "--concepts", "--at"}
+    for words, option in valued:
+        result = run(*words.split(), option, empty)
+        assert result.exit_code == 1, (words, option, result.output)
+        assert result.stderr == f"dissectreport: {option} is empty ({empty!r}); give a value, or leave it out\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.extended

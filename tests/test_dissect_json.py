@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dissectreport.report.site.build import write_site
 from dissectreport.report.site.fixed_comparison import write_comparison
 from tests.support.dissections import example_dissection
 from tests.support.sites import Page, broken_links, contents, pages
+from tests.support.tiers import extended
 from tests.support.variants import HOSTILE
 
 
@@ -35,10 +37,11 @@ def dissection() -> Dissection:
 def old(dissection: Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dissect.json with its images beside it, as the reference leaves them."""
     folder = tmp_path_factory.mktemp("results") / "church"
-    for name, content in old_pictures(dissection).items():
+    pictures = old_pictures(dissection)
+    for name, content in pictures.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    (folder / "dissect.json").write_bytes(dissect_json(dissection))
+    (folder / "dissect.json").write_bytes(dissect_json(dissection, pictures))
     return folder / "dissect.json"
 
 
@@ -186,6 +189,56 @@ def test_images_are_taken_only_from_beside_the_file_and_encoded_again(old: Path,
     assert Image.open(drawn).size == (6 * 128, 128) and b"whose picture" not in drawn.read_bytes()
 
 
+def damaged(picture: Path, how: str) -> None:
+    """Damage a strip in one of the ways in which copies fail."""
+    content = picture.read_bytes()
+    if how == "cut":
+        picture.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        picture.write_bytes(b"")
+    elif how == "size":
+        with Image.open(picture) as image:
+            image.crop((0, 0, image.width - 40, image.height)).save(picture)
+    elif how == "pipe":
+        picture.unlink()
+        os.mkfifo(picture)
+    else:
+        assert how == "bit"
+        at = len(content) // 2
+        picture.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "ours"),
+    [
+        ("cut", "truncated", False),
+        extended("empty", "cannot identify", False),
+        ("size", "unlike the others", False),
+        extended("pipe", "not a regular file", False),
+        ("bit", "not the image that was exported", True),
+    ],
+)
+def test_a_damaged_image_is_told_and_its_card_says_so(
+    old: Path, how: str, reason: str, ours: bool, tmp_path: Path
+) -> None:
+    """The reference's files have no digests, so of them only what a decoder or the size gives away is noticed."""
+    beside = shutil.copytree(old.parent, tmp_path / "church")
+    if not ours:
+        content = json.loads((beside / "dissect.json").read_text())
+        for layer in content["layers"]:
+            for unit in layer["units"]:
+                del unit["image_sha256"]
+        (beside / "dissect.json").write_text(json.dumps(content))
+    damaged(beside / "layer1" / "image" / "3-top.jpg", how)
+    result = CliRunner().invoke(app, ["import", str(beside / "dissect.json"), "--out", str(tmp_path / "site")])
+    assert result.exit_code == 0, result.output
+    assert "1 damaged image of units left out" in result.stderr and "layer1/image/3-top.jpg (" in result.stderr
+    assert reason in result.stderr
+    page = (tmp_path / "site" / "church" / "layer1" / "index.html").read_text()
+    assert page.count("damaged image") == 1 and page.count("no image") == 0
+    assert not (tmp_path / "site" / "church" / "layer1" / "img" / "3.webp").exists()
+
+
 def test_hostile_names_of_old_results_are_escaped(tmp_path: Path) -> None:
     unit = {"unit": 0, "iou": 0.5, "iou_label": HOSTILE, "iou_cat": HOSTILE, "interp": True}
     held = {"layers": [{"layer": HOSTILE, "units": [unit]}], "settings": {HOSTILE: HOSTILE}}
@@ -206,6 +259,9 @@ def test_hostile_names_of_old_results_are_escaped(tmp_path: Path) -> None:
         (json.dumps(small(units=[{"unit": 1}, {"unit": 1}])), "with different numbers"),
         (json.dumps(small(units=[{"iou": 1}])), "no 'unit'"),
         (json.dumps(small(units=[{"unit": 1, "iou": "high"}])), "could not convert"),
+        (json.dumps(small(units=[{"unit": 1, "iou": 7}])), "an IoU is between 0 and 1, not 7"),
+        (json.dumps(small(units=[{"unit": 1.5}])), "1.5 is no number of a unit"),
+        (json.dumps(small(units=[{"unit": -1}])), "-1 is no number of a unit"),
         (json.dumps({"layers": small()["layers"] * 2}), "it needs layers with different names"),
     ],
 )

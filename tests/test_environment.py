@@ -226,6 +226,24 @@ def test_nothing_that_a_plugin_does_outlives_a_signal(tmp_path: Path, busy: str,
     assert "finished work is kept, the same command continues" in errors
 
 
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("library", ["dissectreport.cli.app", "typer", "filelock"])
+def test_a_signal_while_the_program_is_imported_is_one_line(kind: signal.Signals, library: str) -> None:
+    program = f"""
+import os, sys
+from dissectreport.__main__ import main
+class Stop:
+    def find_spec(name, *_):
+        if name == {library!r}:
+            os.kill(os.getpid(), {int(kind)})
+sys.meta_path.insert(0, Stop)
+sys.argv[1:] = ["models"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "dissectreport: stopped\n")
+
+
 def test_a_copy_of_the_program_ends_by_itself() -> None:
     """What a plug-in starts by fork must not stop the program when it is ended."""
     program = """

@@ -37,7 +37,7 @@ from dissectreport.publish.serve import _file_of_site
 from dissectreport.report.common.ledger import LEDGER, parsed
 from dissectreport.report.common.site_options import checked_address
 from dissectreport.report.compare.profile_files import read_sited
-from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
+from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
 from dissectreport.report.export.imported import write_imported
 from dissectreport.report.site.build import write_site
 from dissectreport.report.site.summaries import read_summaries
@@ -54,7 +54,7 @@ from tests.support.records import RECORD
 # --- valid content to begin with ------------------------------------------------------------------------------------
 
 DISSECTION = example_dissection(units=6)
-OLD = json.loads(dissect_json(DISSECTION))
+OLD = json.loads(dissect_json(DISSECTION, old_pictures(DISSECTION)))
 MARKS = {"model": "m", "layer": "layer1", "identity": "i", "units": [1, 2], "marks": {"1": "artifact"}}
 CHOICES = {
     "kind": "preference",

@@ -22,7 +22,7 @@ from dissectreport.report.common.site_options import (
     detail_named,
     with_detail,
 )
-from dissectreport.report.export.dissect_json import dissect_json, read_dissect_json
+from dissectreport.report.export.dissect_json import dissect_json, old_pictures, read_dissect_json
 from dissectreport.report.export.imported import write_imported
 from dissectreport.report.html.citation import licence_of
 from dissectreport.report.site.build import write_site
@@ -87,7 +87,7 @@ def test_a_site_keeps_its_address_whatever_is_added(dissection: Dissection, tmp_
     write_site(example_dissection(units=6, layers=1, name="another"), out)
     old = tmp_path / "results"
     old.mkdir()
-    (old / "dissect.json").write_bytes(dissect_json(dissection))
+    (old / "dissect.json").write_bytes(dissect_json(dissection, old_pictures(dissection)))
     write_imported(read_dissect_json(old / "dissect.json"), old, out)
     page = write_comparison(out, ["planted", "another"]).index
     root = ElementTree.parse(out / "sitemap.xml").getroot()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dissectreport.cli import cache_folder, edits, networks, runs, sharing
+from dissectreport.cli import cache_folder, edits, given, networks, runs, sharing
 from dissectreport.cli.stopping import run_program
 from dissectreport.cli.streams import prepare_streams
 
@@ -53,9 +53,9 @@ CACHE_COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 """The commands of `dissectreport cache`."""
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=given.Command)(command)
 for name, command in CACHE_COMMANDS.items():
-    cache_app.command(name)(command)
+    cache_app.command(name, cls=given.Command)(command)
 
 
 def _version(wanted: bool) -> None:

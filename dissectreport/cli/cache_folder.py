@@ -9,7 +9,6 @@ import typer
 from dissectreport.cli import printing
 from dissectreport.cli.arguments import Cache
 from dissectreport.cli.session import reporting
-from dissectreport.errors import BadOption
 
 
 def cache_list(cache: Cache = None) -> None:
@@ -57,8 +56,6 @@ def cache_clear(
         from dissectreport.pipeline import cache_tools
         from dissectreport.pipeline.schedule import seconds_of
 
-        if model == "":
-            raise BadOption("the name of the model is empty; leave it out to remove everything")
         age = None if older_than is None else seconds_of(older_than)
         freed = cache_tools.clear(cache, model or "", age, None if limit is None else limit * 1_000_000)
         typer.echo(f"{freed / 1e6:,.1f} MB removed")

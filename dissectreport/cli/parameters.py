@@ -71,7 +71,11 @@ def with_options(command: Command) -> Command:
 
     @wraps(command)
     def called(**arguments: Any) -> None:
-        values = {name: group.value(arguments) for name, group in groups.items() if group is not None}
+        try:
+            values = {name: group.value(arguments) for name, group in groups.items() if group is not None}
+        except BadOption as error:
+            typer.echo(f"dissectreport: {error}", err=True)
+            raise typer.Exit(1) from None
         command(**arguments, **values)
 
     parameters: list[inspect.Parameter] = []
@@ -128,5 +132,5 @@ def comma_separated(words: str) -> tuple[str, ...]:
     try:
         parts = next(csv.reader([words], skipinitialspace=True), [])
     except csv.Error as error:
-        raise BadOption(f"{words[:60]!r} is not a list of names separated by commas ({error})") from error
+        raise BadOption(f"{words[:60]!r} is not a list of names separated by commas on one line") from error
     return tuple(part.strip() for part in parts if part.strip())

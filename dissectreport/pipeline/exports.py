@@ -55,7 +55,7 @@ def export_dissect_json(
     pictures = old_pictures(dissection)
     for name, content in pictures.items():
         write_if_changed(out.parent / name, content)
-    write_if_changed(out, dissect_json(dissection))
+    write_if_changed(out, dissect_json(dissection, pictures))
     return len(pictures) + 1
 
 

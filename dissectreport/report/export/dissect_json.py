@@ -28,13 +28,17 @@ from dissectreport.version import __version__
 Json = dict[str, Any]
 NO_LABEL = "-"
 """The concept of a unit without one, in the reference's words."""
+IMAGE_DIGEST = "image_sha256"
+"""What this program adds to a unit; the reference's page does not read it."""
 
 
-def dissect_json(dissection: Dissection) -> bytes:
+def dissect_json(dissection: Dissection, pictures: Mapping[str, bytes]) -> bytes:
     """A dissection in the reference's format; that cannot contain chance levels, intervals, controls and effects.
 
-    A ranking has the IoU of each unit's leading concepts; that of others is written as 0.
+    A ranking has the IoU of each unit's leading concepts; that of others is written as 0. The `pictures` are those of
+    `old_pictures`: the file contains their digests, so that damage to them is noticed.
     """
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in pictures.items()}
     facts = dissection.provenance
     numbers = {str(name): number for number, name in enumerate(dissection.vocabulary["concept"])}
     folders = safe_names([layer.name for layer in dissection.layers])
@@ -56,7 +60,7 @@ def dissect_json(dissection: Dissection) -> bytes:
         },
         "iou_threshold": float(facts.thresholds.get("iou", 0.0)),
         "segcolors": _colours(dissection),
-        "layers": [_layer(layer, folders[layer.name], numbers, ranked) for layer in dissection.layers],
+        "layers": [_layer(layer, folders[layer.name], numbers, ranked, digests) for layer in dissection.layers],
     }
     return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
@@ -69,12 +73,14 @@ def _colours(dissection: Dissection) -> dict[str, str]:
     return {colour: "/".join(concepts) for colour, concepts in names.items()}
 
 
-def _layer(layer: Layer, folder: str, numbers: Mapping[str, int], ranked: Sequence[str]) -> Json:
+def _layer(
+    layer: Layer, folder: str, numbers: Mapping[str, int], ranked: Sequence[str], digests: Mapping[str, str]
+) -> Json:
     table = layer.table
     labels = _labels(layer, numbers)
     return {
         "layer": layer.name,
-        "units": [_unit(layer, row, numbers) for row in rows_of(table)],
+        "units": [_unit(layer, row, numbers, digests[_picture(folder, int(row.unit))]) for row in rows_of(table)],
         "rankings": [
             {"name": "unit", "score": list(range(layer.units))},
             {"name": "label", "score": _by_label(table, numbers)},
@@ -87,7 +93,7 @@ def _layer(layer: Layer, folder: str, numbers: Mapping[str, int], ranked: Sequen
     }
 
 
-def _unit(layer: Layer, row: Any, numbers: Mapping[str, int]) -> Json:
+def _unit(layer: Layer, row: Any, numbers: Mapping[str, int], digest: str) -> Json:
     shown, unit = layer.examples, int(row.unit)
     top = [
         {"imgnum": int(sample), "maxact": float(peak)}
@@ -104,6 +110,7 @@ def _unit(layer: Layer, row: Any, numbers: Mapping[str, int]) -> Json:
         "iou_labelnum": numbers.get(concept, 0),
         "iou_label": concept,
         "iou_cat": str(row.category) or NO_LABEL,
+        IMAGE_DIGEST: digest,
     }
 
 
@@ -145,10 +152,15 @@ def old_pictures(dissection: Dissection) -> dict[str, bytes]:
     """The strips of all units under the names under which the reference's page expects them, next to its file."""
     folders = safe_names([layer.name for layer in dissection.layers])
     return {
-        f"{folders[layer.name]}/image/{unit}-top.jpg": _jpeg(strip_of(dissection, layer, unit, STRIP))
+        _picture(folders[layer.name], unit): _jpeg(strip_of(dissection, layer, unit, STRIP))
         for layer in dissection.layers
         for unit in range(layer.units)
     }
+
+
+def _picture(folder: str, unit: int) -> str:
+    """The name of a unit's strip."""
+    return f"{folder}/image/{unit}-top.jpg"
 
 
 def _jpeg(pixels: images.Bytes) -> bytes:
@@ -170,6 +182,8 @@ class OldUnit:
     interpretable: bool
     top: tuple[tuple[int, float], ...]
     """Number and largest activation of the images with its highest activations."""
+    image_digest: str
+    """SHA-256 of the file of its images; '' where the file was not written by this program."""
 
 
 @dataclass(frozen=True)
@@ -238,14 +252,31 @@ def _old_unit(entry: Mapping[str, Any]) -> OldUnit:
     named = concept not in ("", NO_LABEL)
     top = tuple((int(image["imgnum"]), _number(image.get("maxact"))) for image in entry.get("top") or ())
     return OldUnit(
-        unit=int(entry["unit"]),
+        unit=_whole(entry["unit"]),
         concept=concept if named else "",
         category=str(entry.get("iou_cat") or "") if named else "",
-        iou=_number(entry.get("iou")),
+        iou=_share(entry.get("iou")),
         threshold=_number(entry.get("level")),
         interpretable=bool(entry.get("interp", False)),
         top=top,
+        image_digest=str(entry.get(IMAGE_DIGEST) or ""),
     )
+
+
+def _whole(value: Any) -> int:
+    """The number of a unit."""
+    number = int(value)
+    if number != value or number < 0 or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no number of a unit")
+    return number
+
+
+def _share(value: Any) -> float:
+    """An IoU."""
+    number = _number(value)
+    if not (math.isnan(number) or 0 <= number <= 1):
+        raise ValueError(f"an IoU is between 0 and 1, not {number:g}")
+    return number
 
 
 def _number(value: Any) -> float:

@@ -10,18 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from dissectreport.analysis.results.dissection import Control
-from dissectreport.errors import OutputError, check_machine
+from dissectreport.errors import OutputError
 from dissectreport.files import Say, locked, silent
-from dissectreport.image_files import opened_image
 from dissectreport.report.common.model import Pairs, core
 from dissectreport.report.common.rendering import render
 from dissectreport.report.common.summary import Summary
 from dissectreport.report.common.table_formats import as_csv, as_json, as_json_file
-from dissectreport.report.common.unit_cards import STRIP
 from dissectreport.report.export.dissect_json import OldDissection, OldLayer, OldUnit
+from dissectreport.report.export.imported_strips import Strip, Strips, read_strips
 from dissectreport.report.html import images
 from dissectreport.report.html.assets import load_assets
 from dissectreport.report.html.concepts import NamedConcept
@@ -49,6 +47,8 @@ class OldCard:
     concept: NamedConcept
     strip: str
     """'' where there is no image."""
+    damaged: bool
+    """Whether there is a file for it, which is damaged."""
     width: int
     """Of the image, in pixels, at the height of a strip."""
 
@@ -81,12 +81,6 @@ class OldOverview:
 
 
 @dataclass(frozen=True)
-class _Strip:
-    content: bytes
-    width: int
-
-
-@dataclass(frozen=True)
 class _Import:
     """Imported results, and what all their pages need."""
 
@@ -94,8 +88,8 @@ class _Import:
     model: str
     places: Places
     assets: Assets
-    strips: Mapping[str, Mapping[int, _Strip]]
-    """By layer and unit."""
+    strips: Mapping[str, Strips]
+    """By layer."""
     address: str
     """Where the site is published; '' if unknown."""
 
@@ -139,7 +133,7 @@ def _write(results: OldDissection, image_folder: Path, target: SiteFolder, model
     others = [summary.home for summary in summaries if summary not in earlier]
     home = safe_name(model, [*FIRST_OF_SITE, *others])
     places = Places(home, safe_names([layer.name for layer in results.layers], TAKEN))
-    strips = {layer.name: _strips(layer, image_folder) for layer in results.layers}
+    strips = read_strips(results, image_folder, target.say)
     address = address_of_site(summaries)
     return write_home(target, home, _files(_Import(results, model, places, assets, strips, address)), address)
 
@@ -148,42 +142,19 @@ def _files(old: _Import) -> Files:
     places, strips = old.places, old.strips
     files: Files = {}
     for layer in old.results.layers:
-        files |= {places.strip(layer.name, unit): one.content for unit, one in strips[layer.name].items()}
+        files |= {places.strip(layer.name, unit): one.content for unit, one in strips[layer.name].found.items()}
         table, counts = _table(layer), _controls(layer)
         for kind, write in (("csv", as_csv), ("json", as_json)):
             files[places.data("units", kind, layer.name)] = write(table)
             files[places.data("controls", kind, layer.name)] = write(counts)
         files[places.layer(layer.name)] = render("old_layer.html", _layer_page(old, layer))
-    files[places.image("band")] = _band([one for of_layer in strips.values() for one in of_layer.values()])
+    files[places.image("band")] = _band([one for of_layer in strips.values() for one in of_layer.found.values()])
     files[places.page("index")] = render("old.html", _overview(old))
     files[f"{places.home}/summary.json"] = as_json_file(asdict(_summary(old)))
     return files
 
 
-def _strips(layer: OldLayer, image_folder: Path) -> dict[int, _Strip]:
-    """The images of a layer's units that are there and can be read."""
-    folder = (image_folder / layer.folder / "image").resolve()
-    if not folder.is_relative_to(image_folder.resolve()):
-        return {}
-    read = ((old_unit.unit, _strip(folder / f"{old_unit.unit}-top.jpg")) for old_unit in layer.units)
-    return {unit: strip for unit, strip in read if strip is not None}
-
-
-def _strip(path: Path) -> _Strip | None:
-    """The first images of the file's strip, written anew so that nothing but pixels is imported."""
-    try:
-        with opened_image(path) as old:
-            tall = images.TILE
-            width = min(round(old.width * tall / old.height), STRIP * tall)
-            used = old.convert("RGB").crop((0, 0, round(width * old.height / tall), old.height))
-            pixels = np.asarray(used.resize((max(1, width), tall), Image.Resampling.BICUBIC))
-    except Exception as problem:  # Decoders raise many kinds of error for a damaged file.
-        check_machine(problem)
-        return None
-    return _Strip(images.webp(pixels), pixels.shape[1])
-
-
-def _band(strips: list[_Strip]) -> bytes:
+def _band(strips: list[Strip]) -> bytes:
     """What stands for the model on the first page of the site: the first strip, or a quiet bar."""
     return strips[0].content if strips else images.webp(np.full((32, 256, 3), 128, np.uint8))
 
@@ -195,9 +166,10 @@ def _layer_page(old: _Import, layer: OldLayer) -> OldLayerPage:
     named = Counter((unit.concept, unit.category) for unit in layer.units if unit.interpretable)
 
     def card(unit: OldUnit) -> OldCard:
-        strip = strips.get(unit.unit)
+        strip = strips.found.get(unit.unit)
         place = page.to(places.strip(layer.name, unit.unit)) if strip else ""
-        return OldCard(unit, NamedConcept(unit.concept, unit.category), place, strip.width if strip else 0)
+        concept = NamedConcept(unit.concept, unit.category)
+        return OldCard(unit, concept, place, unit.unit in strips.damaged, strip.width if strip else 0)
 
     return OldLayerPage(
         page,
@@ -218,7 +190,7 @@ def _overview(old: _Import) -> OldOverview:
             Link(page.to(places.layer(layer.name)), layer.name),
             len(layer.units),
             sum(unit.interpretable for unit in layer.units),
-            len(old.strips[layer.name]),
+            len(old.strips[layer.name].found),
         )
         for layer in results.layers
     )
