@@ -23,6 +23,8 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
+MOST_NAMES = 20
+"""Names that a message lists, at most."""
 
 
 class DissectReportError(Exception):
@@ -37,8 +39,14 @@ class UnknownName(DissectReportError):
         """The error for `given`, offering the most similar of the `known` names."""
         names = list(known)
         near = get_close_matches(given, names, n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}"
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are {_listed(names) or 'none'}"
         return cls(f"no {kind} {given!r}; {hint}")
+
+
+def _listed(names: list[str]) -> str:
+    """Names in a line that can be read."""
+    shown = ", ".join(names[:MOST_NAMES])
+    return f"{shown} and {len(names) - MOST_NAMES:,} others" if len(names) > MOST_NAMES else shown
 
 
 class BadOption(DissectReportError):

@@ -161,7 +161,7 @@ def test_a_folder_without_images_is_named(place: Path) -> None:
 
 def test_a_folder_of_no_class_is_named(place: Path) -> None:
     words = problem(place, 'classes = ["red", "green", "violet"]\n', kind=UnknownName)
-    assert "no sub-folder of photos 'blue'" in words
+    assert "no class for the sub-folder of photos 'blue'" in words
 
 
 def test_an_image_beside_the_folders_is_named(place: Path) -> None:

@@ -15,7 +15,7 @@ from dissectreport import plugins
 from dissectreport.checkpoints import packages
 from dissectreport.checkpoints.catalogue import read_catalogue
 from dissectreport.drawings.dataset import HELD_OUT_SEED, draw_many
-from dissectreport.errors import BadOption, WeightsError
+from dissectreport.errors import BadOption, UnknownName, WeightsError
 from dissectreport.models import published
 from dissectreport.models.classifier import ClassifierModel
 
@@ -169,6 +169,17 @@ def test_folders_are_classes_by_name_or_by_the_number_of_wordnet(names: tuple[st
 def test_other_folders_are_no_classes(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "photos", ("2020/a.png", "2020/b.png", "tabby/c.png", "tabby/d.png"))
     assert at(NAME, folder, str(saved(random_weights(1000), tmp_path))).labels == {}
+
+
+def test_the_one_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
+    names = ("tabby", "dalmatian", "0000")
+    folder = pictures(tmp_path / "photos", tuple(f"{name}/{number}.png" for name in names for number in range(2)))
+    weights = str(saved(random_weights(1000), tmp_path))
+    with pytest.raises(UnknownName, match=r"no class for the sub-folder of photos '0000'; there are tench, .* and 980"):
+        at(NAME, folder, weights)
+    (folder / "0000").rename(folder / "n02123045")
+    with pytest.raises(UnknownName, match="no class for the sub-folder of photos 'n02123045'"):
+        at(NAME, folder, weights)
 
 
 def test_it_needs_photographs_and_others_do_not(tmp_path: Path, photographs: Path) -> None:

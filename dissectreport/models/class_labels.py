@@ -82,7 +82,8 @@ def read_labels(folder: ImageFolder, classes: Sequence[str], table: Path | None 
         return {}
     if problem := why_no_classes(folder):
         raise FolderError(f"{folder.name}: {problem}")
-    return _numbered(((name, _class_of(name)) for name in folder.names), classes, f"sub-folder of {folder.name}")
+    pairs = ((name, _class_of(name)) for name in folder.names)
+    return _numbered(pairs, classes, f"class for the sub-folder of {folder.name}")
 
 
 def why_no_classes(folder: ImageFolder) -> str:

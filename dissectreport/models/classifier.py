@@ -144,8 +144,8 @@ class ClassesGiven:
 
     def names_of_folders(self, folder: ImageFolder) -> tuple[str, ...]:
         """The names by which the sub-folders of a folder call the classes."""
-        found = folder_classes(folder)
-        return self.folders if found and set(found) <= set(self.folders) else self.names
+        found = set(folder_classes(folder))
+        return self.folders if len(found & set(self.folders)) > len(found & set(self.names)) else self.names
 
 
 def given_names(value: object, folder: Path, who: str) -> tuple[str, ...]:
@@ -229,13 +229,13 @@ def _labels_of_both(
 def _has_classes(folder: ImageFolder, number: int, names: Sequence[str]) -> bool:
     """Whether the sub-folders of a folder can be the classes of a network; if not, warns why.
 
-    They may if they have `names` of classes, or without names, if they are as many.
+    They may if most have `names` of classes, or without names, if they are as many.
     """
     found = folder_classes(folder)
     if not found:
         return False
     counts = f"{counted(len(found), 'sub-folder')}, which are not the network's {number:,} classes"
-    fits = set(found) <= set(names) if names else len(found) == number
+    fits = 2 * len(set(found) & set(names)) > len(found) if names else len(found) == number
     problem = why_no_classes(folder) if fits else f"it has {counts}"
     if problem:
         reporting.say(f"{folder.name} gives no labels, so the network's predictions are the truth: {problem} ({NAMED})")
