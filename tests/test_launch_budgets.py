@@ -7,6 +7,7 @@ together on an accelerator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from dissectreport.networks.edits import Edit
 from dissectreport.run.plan import ArtifactKey, InterventionKey
 from dissectreport.run.shards import EDIT_BATCH, SHARD, Shard
 from dissectreport.worker import ablations, artifacts, insertions, spikes
-from dissectreport.worker.ablations import VariantTrial
+from dissectreport.worker.ablations import RandomTrial, VariantTrial
 from dissectreport.worker.concept_masks import Masks
 from dissectreport.worker.edited_model import TOGETHER, EditedModel
 from dissectreport.worker.insertions import InsertedSet, InsertionPlan
@@ -29,6 +30,8 @@ KEY = InterventionKey("", "", "layer6", (1, 2), (1, 2), 1, "float32")
 FEW, MORE = 2, 4
 """Sets of units, of which both are counted: what each further one takes is the difference."""
 ONE = Shard(0, 0, 1)
+SEVERAL = Shard(0, 0, 2 * EDIT_BATCH + 1)
+"""A shard of three batches."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +82,33 @@ def counted(pass_: Callable[[int], Callable[[], object]], monkeypatch: pytest.Mo
         yield found
 
 
+def in_batches(name: str) -> Callable[[], object]:
+    """The work of a pass on a shard of several batches."""
+    source, few = SOURCE, sets(FEW)
+    if name == "ablations":
+        return partial(ablations.make_ablations(source, KEY, few), SEVERAL)
+    if name == "contexts":
+        return partial(insertions.make_contexts(source, KEY), SEVERAL)
+    if name == "random sets":
+        trial = RandomTrial("a", 1, tuple(few), tuple(range(SEVERAL.count)))
+        return partial(ablations.make_random_ablations(source, KEY), trial)
+    if name == "insertions":
+        chosen = tuple(InsertedSet(1, units, (1.0, 2.0)) for units in few)
+        plan = InsertionPlan(chosen, (), 0, ((0, 3, 1), (1, 4, 1)), ((5, 5), (5, 5)))
+        return partial(insertions.make_insertions(source, KEY, plan), Shard(0, 0, 2))
+    key = ArtifactKey("", "", "", "layer6", 1, "float32")
+    return partial(artifacts.make_ablated(source, key, few, 1), SEVERAL)
+
+
+@pytest.mark.parametrize("name", ["ablations", "contexts", "random sets", "insertions", "features"])
+def test_a_shard_of_interventions_is_waited_for_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = in_batches(name)
+    work()
+    with operations(monkeypatch) as found:
+        work()
+    assert found.waits == 1
+
+
 @pytest.mark.parametrize("pass_", [ablated, inserted, described])
 def test_sets_of_units_take_few_launches_an_image(
     pass_: Callable[[int], Callable[[], object]], monkeypatch: pytest.MonkeyPatch
@@ -87,7 +117,7 @@ def test_sets_of_units_take_few_launches_an_image(
     each = (more.launches - few.launches) / (MORE - FEW)
     launches = few.launches + each * (TOGETHER - FEW)
     assert launches / (TOGETHER * EDIT_BATCH) < 2, "launches for an image"
-    assert more.waits == few.waits, "sets that run together are waited for together"
+    assert more.waits == few.waits == 1, "a shard is waited for once"
 
 
 def test_planted_units_and_segmenters_that_are_compared_take_two_waits_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:

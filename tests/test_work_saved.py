@@ -86,7 +86,7 @@ def test_sets_of_units_that_run_together_have_the_same_areas_and_few_launches(mo
         images = 8 * len(sets)
         if together > 1:
             assert counted.launches / images < 2, "launches for an image"
-            assert counted.waits + len(copies) <= 2, "waits for all sets"
+            assert counted.waits + len(copies) == 1, "waits for all sets"
     assert np.array_equal(found[1], found[len(sets)]), "no pixel changes its label"
     where = at.inside(torch.arange(8))
     inserted = [Edit((1, 2), torch.tensor([0.5, 2.0]), where), Edit((), torch.tensor([]), where)]

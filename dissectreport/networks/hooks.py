@@ -180,9 +180,20 @@ class NotFinite(ModelError):
         self.where, self.remedy = where, remedy
 
 
+def finite_rows(values: Tensor) -> Tensor:
+    """(n,) True where all values of a row of (n, ...) are finite, on their device."""
+    if not values[0].numel():
+        return torch.ones(len(values), dtype=torch.bool, device=values.device)
+    return torch.isfinite(torch.stack(torch.aminmax(values.flatten(1), dim=1))).all(0)
+
+
 def check_finite(name: str, activations: Tensor, first: int) -> None:
     """Refuse activations that are not finite, naming the sample."""
-    bad = not_finite(activations)
+    refuse_rows(name, not_finite(activations), first)
+
+
+def refuse_rows(name: str, bad: Sequence[int], first: int) -> None:
+    """Refuse a layer some rows of which are not finite; the first row belongs to sample `first`."""
     if bad:
         raise NotFinite(
             f"layer {name!r} is not finite for sample {first + bad[0]}",

@@ -21,7 +21,8 @@ from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.paired import Paired
-from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair, open_held_out, pixels_by_image
+from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair, open_held_out, pixel_counts
+from dissectreport.worker.later import Later
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
 
@@ -33,13 +34,16 @@ def make_ablations(
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> tuple[Paired, Areas, AblatedAreas]:
-        before, after, pixels = [], [], 0
-        for first, count in batches_of(shard):
-            at = model.open(key.held_out_seed, first, count)
-            labels = model.labels_at(at, at.activations)
-            pixels = labels.shape[2] * labels.shape[3]
-            before.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
-            after.append(model.areas_of(at, [Edit(units) for units in sets]))
+        before: list[Ints] = []
+        after: list[Ints] = []
+        pixels = 0
+        with Later() as later:
+            for first, count in batches_of(shard):
+                at = model.open(key.held_out_seed, first, count, later)
+                labels = model.labels_at(at, at.activations, later)
+                pixels = labels.shape[2] * labels.shape[3]
+                later.take(pixel_counts(labels, len(model.networks.segmenter.vocabulary)), before.append)
+                model.take_areas(at, [Edit(units) for units in sets], later, after.append)
         every, edited_areas = np.concatenate(before), np.concatenate(after)
         numbers, samples = np.arange(every.shape[1]), samples_of(shard)
         paired = Paired(shard.count, pixels, every.sum(0), edited_areas.sum(0))
@@ -66,11 +70,12 @@ def make_random_ablations(source: Source, key: InterventionKey) -> Callable[[Ran
     model = EditedModel(source.models(), key)
 
     def work(trial: RandomTrial) -> RandomAblation:
-        pixels = []
-        for first in range(0, len(trial.samples), EDIT_BATCH):
-            at = open_held_out(model, key, trial.samples[first : first + EDIT_BATCH])
-            pixels.append(model.areas_of(at, [Edit(units) for units in trial.sets])[:, :, trial.concept])
-        return RandomAblation(np.array(trial.samples, np.int64), np.concatenate(pixels))
+        areas: list[Ints] = []
+        with Later() as later:
+            for first in range(0, len(trial.samples), EDIT_BATCH):
+                at = open_held_out(model, key, trial.samples[first : first + EDIT_BATCH], later)
+                model.take_areas(at, [Edit(units) for units in trial.sets], later, areas.append)
+        return RandomAblation(np.array(trial.samples, np.int64), np.concatenate(areas)[:, :, trial.concept])
 
     return work
 

@@ -27,6 +27,7 @@ from dissectreport.stats.effects import RealismGain
 from dissectreport.stats.features import Features, FeatureScale
 from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair
 from dissectreport.worker.finite_images import with_finite_images
+from dissectreport.worker.later import Later
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
 from dissectreport.worker.pictures import as_bytes
@@ -178,10 +179,11 @@ def make_ablated(source: Source, key: ArtifactKey, sets: Sequence[Units], seed: 
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> Features:
-        rows = []
-        for first, count in batches_of(shard):
-            at = model.open(seed, first, count)
-            rows.append(model.features_of(at, [Edit(units) for units in sets]))
+        rows: list[NDArray[np.float32]] = []
+        with Later() as later:
+            for first, count in batches_of(shard):
+                at = model.open(seed, first, count, later)
+                model.take_features(at, [Edit(units) for units in sets], later, rows.append)
         return Features(samples_of(shard), np.concatenate(rows))
 
     return work

@@ -5,25 +5,27 @@ A layer's output is edited, never in place, and only the rest of the network and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dissectreport.errors import FeaturesError, SegmenterError
 from dissectreport.networks.edits import Edit, Prefix, run_prefix, stacked
-from dissectreport.networks.hooks import NotFinite, all_finite, check_finite
+from dissectreport.networks.hooks import NotFinite, all_finite, check_finite, finite_rows, refuse_rows
 from dissectreport.run.plan import InterventionKey
 from dissectreport.run.precision import Precision
 from dissectreport.run.shards import EDIT_BATCH, Shard
 from dissectreport.stats.base import Ints
+from dissectreport.worker.later import Later
 from dissectreport.worker.loaded_networks import Models
 from dissectreport.worker.whole_counts import occurrences
+
+Number = TypeVar("Number", bound=np.generic)
 
 TOGETHER = 64
 """Edits of a batch that run together on an accelerator."""
@@ -59,16 +61,22 @@ class EditedModel:
         half = self.key.precision == Precision.BFLOAT16
         return torch.autocast(self.networks.device.type, torch.bfloat16, enabled=half)
 
-    def open(self, seed: int, first: int, count: int) -> Prefix:
-        """The network run up to the layer on some latents."""
+    def open(self, seed: int, first: int, count: int, later: Later | None = None) -> Prefix:
+        """The network run up to the layer on some latents; whether it is finite is checked at once, or `later`."""
         z = self.networks.latents(seed, first, count)
-        return self.open_on(z, first)
+        return self.open_on(z, first, later)
 
-    def open_on(self, z: Tensor, first: int) -> Prefix:
+    def open_on(self, z: Tensor, first: int, later: Later | None = None) -> Prefix:
         """The network run up to the layer on latents that are given."""
         with self.autocast():
             prefix = self.networks.call_generator(z, lambda: run_prefix(self.networks.generator, self.key.layer, z))
-        check_finite(self.key.layer, prefix.activations, first)
+        if later is None:
+            check_finite(self.key.layer, prefix.activations, first)
+        else:
+            later.take(
+                finite_rows(prefix.activations),
+                lambda finite: refuse_rows(self.key.layer, np.flatnonzero(~finite).tolist(), first),
+            )
         return prefix
 
     def images(self, at: Prefix, activations: Tensor) -> Tensor:
@@ -82,7 +90,7 @@ class EditedModel:
         with self.autocast():
             return self.networks.call_generator(at.z, lambda: at.images(activations)).float()
 
-    def check(self, finite: Tensor | np.bool_) -> None:
+    def check(self, finite: Tensor | NDArray[np.bool_]) -> None:
         """Raise NotFinite unless all images of an edit are `finite`."""
         if not bool(finite):
             raise NotFinite(
@@ -90,20 +98,24 @@ class EditedModel:
                 "choose another --intervention-layer, or --precision float32",
             )
 
-    def labels(self, images: Tensor) -> Tensor:
+    def labels(self, images: Tensor, later: Later | None = None) -> Tensor:
         """(n, slots, h, w) concept numbers."""
         with torch.no_grad(), self.autocast():
-            return self.networks.labels(images)
+            return self.networks.labels(images, later)
 
     def features(self, images: Tensor) -> Tensor:
         """(n, d) float32 features of images, with gradients where they are wanted."""
         with self.autocast():
             return self.networks.image_features(images)
 
-    def labels_at(self, at: Prefix, activations: Tensor) -> Tensor:
+    def labels_at(self, at: Prefix, activations: Tensor, later: Later | None = None) -> Tensor:
         """(n, slots, h, w) concept numbers of the images of edited activations."""
         with torch.no_grad():
-            return self.labels(self.images(at, activations))
+            if later is None:
+                return self.labels(self.images(at, activations))
+            images = self.unchecked_images(at, activations)
+            later.take(all_finite(images), self.check)
+            return self.labels(images, later)
 
     def areas(self, at: Prefix, activations: Tensor) -> Ints:
         """(n, c) pixels of every concept of the vocabulary."""
@@ -111,25 +123,22 @@ class EditedModel:
             return self.pixels(self.unchecked_images(at, activations))
 
     def pixels(self, images: Tensor) -> Ints:
-        """(n, c) pixels of every concept in unchecked images; NotFinite where these are not finite.
+        """(n, c) pixels of every concept in unchecked images; NotFinite where these are not finite."""
+        found: list[Ints] = []
+        with Later() as later:
+            self.take_pixels(images, later, found.append)
+        return found[0]
 
-        Whether they are is copied together with the pixels: an accelerator is waited for once.
-        """
-        finite, concepts = all_finite(images), len(self.networks.segmenter.vocabulary)
-        try:
-            labels = self.labels(images)
-        except SegmenterError:
-            self.check(finite)
-            raise
-        pixels = pixel_counts(labels, concepts).flatten()
-        copied = torch.cat([pixels, finite[None].to(pixels.dtype)]).cpu().numpy()
-        self.check(copied[-1] > 0)
-        return copied[:-1].reshape(len(images), concepts)
+    def take_pixels(self, images: Tensor, later: Later, use: Callable[[Ints], object]) -> None:
+        """The same, given to `use` later, together with all else that an accelerator is waited for."""
+        later.take(all_finite(images), self.check)
+        labels = self.labels(images, later)
+        later.take(pixel_counts(labels, len(self.networks.segmenter.vocabulary)), use)
 
     def variants(self, at: Prefix, edits: Sequence[Edit]) -> Iterator[Tensor]:
         """(k * n, 3, height, width) images of the next k edits, one edit after the other, until there are no more.
 
-        Whether they are finite is for `pixels` or `check` to ask.
+        Whether they are finite is for `take_pixels` or `check` to ask.
 
         On a processor one edit runs at a time: its maps then fit into the cache. An accelerator runs many at once.
         """
@@ -155,32 +164,46 @@ class EditedModel:
 
     def areas_of(self, at: Prefix, edits: Sequence[Edit]) -> Ints:
         """(n, edits, c) pixels of every concept of the vocabulary after each edit."""
-        count, concepts = len(at.z), len(self.networks.segmenter.vocabulary)
-        areas = [self.pixels(images) for images in self.variants(at, edits)]
-        return np.ascontiguousarray(np.concatenate(areas).reshape(len(edits), count, concepts).swapaxes(0, 1))
+        found: list[Ints] = []
+        with Later() as later:
+            self.take_areas(at, edits, later, found.append)
+        return found[0]
+
+    def take_areas(self, at: Prefix, edits: Sequence[Edit], later: Later, use: Callable[[Ints], object]) -> None:
+        """The same, given to `use` later."""
+        parts: list[Ints] = []
+        for images in self.variants(at, edits):
+            self.take_pixels(images, later, parts.append)
+        later.then(lambda: use(_by_image(parts, len(at.z))))
 
     def features_of(self, at: Prefix, edits: Sequence[Edit]) -> NDArray[np.float32]:
         """(n, edits, d) features of the images after each edit."""
-        with torch.no_grad():
-            every = np.concatenate([self.finite_features(images) for images in self.variants(at, edits)])
-        return np.ascontiguousarray(every.reshape(len(edits), len(at.z), every.shape[1]).swapaxes(0, 1))
+        found: list[NDArray[np.float32]] = []
+        with Later() as later:
+            self.take_features(at, edits, later, found.append)
+        return found[0]
 
-    def finite_features(self, images: Tensor) -> NDArray[np.float32]:
-        """(n, d) features of unchecked images; NotFinite where these are not finite, which is copied with them."""
-        finite = all_finite(images)
-        try:
-            features = self.features(images)
-        except FeaturesError:
-            self.check(finite)
-            raise
-        copied = torch.cat([features, finite.to(features.dtype).expand(1, features.shape[1])]).cpu().numpy()
-        self.check(copied[-1, 0] > 0)
-        return copied[:-1]
+    def take_features(
+        self, at: Prefix, edits: Sequence[Edit], later: Later, use: Callable[[NDArray[np.float32]], object]
+    ) -> None:
+        """The same, given to `use` later."""
+        parts: list[NDArray[np.float32]] = []
+        for images in self.variants(at, edits):
+            later.take(all_finite(images), self.check)
+            with torch.no_grad():
+                later.take(self.features(images), parts.append)
+        later.then(lambda: use(_by_image(parts, len(at.z))))
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) probability of each of k concepts, with gradients."""
         with self.autocast():
             return self.networks.probabilities(images, concepts).float()
+
+
+def _by_image(parts: Sequence[NDArray[Number]], images: int) -> NDArray[Number]:
+    """(edits * n, k) rows in parts, one edit after the other -> (n, edits, k)."""
+    rows = np.concatenate(parts)
+    return np.ascontiguousarray(rows.reshape(-1, images, rows.shape[1]).swapaxes(0, 1))
 
 
 def pixels_by_image(labels: Tensor, concepts: int) -> Ints:
@@ -209,10 +232,12 @@ def batches_of(shard: Shard, size: int = EDIT_BATCH) -> Iterator[tuple[int, int]
         yield first, min(size, shard.first + shard.count - first)
 
 
-def open_held_out(model: EditedModel, key: InterventionKey, samples: Sequence[int]) -> Prefix:
+def open_held_out(
+    model: EditedModel, key: InterventionKey, samples: Sequence[int], later: Later | None = None
+) -> Prefix:
     """The network run up to the layer on some held-out latents."""
     z = torch.cat([model.networks.latents(key.held_out_seed, sample, 1) for sample in samples])
-    return model.open_on(z, samples[0])
+    return model.open_on(z, samples[0], later)
 
 
 def image_pair(model: EditedModel, at: Prefix, changed: Tensor) -> list[Tensor]:

@@ -18,7 +18,8 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.patch_contexts import PatchContexts
-from dissectreport.worker.edited_model import EditedModel, batches_of, open_held_out, pixels_by_image
+from dissectreport.worker.edited_model import EditedModel, batches_of, open_held_out, pixel_counts
+from dissectreport.worker.later import Later
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
 
@@ -28,13 +29,16 @@ def make_contexts(source: Source, key: InterventionKey) -> Callable[[Shard], tup
     model = EditedModel(source.models(), key)
 
     def work(shard: Shard) -> tuple[PatchContexts, Areas]:
-        contexts, pixels, grid = [], [], 0
-        for first, count in batches_of(shard):
-            at = model.open(key.held_out_seed, first, count)
-            labels = model.labels_at(at, at.activations)
-            grid = labels.shape[2] * labels.shape[3]
-            contexts.append(contexts_at(labels, key.contexts, patch_grid(*at.size)))
-            pixels.append(pixels_by_image(labels, len(model.networks.segmenter.vocabulary)))
+        contexts: list[Ints] = []
+        pixels: list[Ints] = []
+        grid = 0
+        with Later() as later:
+            for first, count in batches_of(shard):
+                at = model.open(key.held_out_seed, first, count, later)
+                labels = model.labels_at(at, at.activations, later)
+                grid = labels.shape[2] * labels.shape[3]
+                later.take(contexts_at(labels, key.contexts, patch_grid(*at.size)), contexts.append)
+                later.take(pixel_counts(labels, len(model.networks.segmenter.vocabulary)), pixels.append)
         every = np.concatenate(pixels)
         areas = Areas(samples_of(shard), np.arange(every.shape[1]), every, grid)
         return PatchContexts(samples_of(shard), np.concatenate(contexts)), areas
@@ -81,23 +85,26 @@ def make_insertions(source: Source, key: InterventionKey, plan: InsertionPlan) -
     def work(shard: Shard) -> Insertions:
         rows = slice(shard.first, shard.first + shard.count)
         samples, patches, contexts = np.array(plan.spots[rows], np.int64).T
-        at = open_held_out(model, key, samples.tolist())
-        where = at.inside(torch.from_numpy(patches).to(at.activations.device))
         random = plan.random_sets(shard.number)
         before = np.array(plan.before[rows], np.int64)
-        edits = [Edit(one.units, torch.tensor(one.values), where) for one in (*plan.sets, *random)]
-        gains = np.ascontiguousarray(model.areas_of(at, edits)[:, :, concepts]) - before[:, None]
+        areas: list[Ints] = []
+        with Later() as later:
+            at = open_held_out(model, key, samples.tolist(), later)
+            where = at.inside(torch.from_numpy(patches).to(at.activations.device))
+            edits = [Edit(one.units, torch.tensor(one.values), where) for one in (*plan.sets, *random)]
+            model.take_areas(at, edits, later, areas.append)
+        gains = np.ascontiguousarray(areas[0][:, :, concepts]) - before[:, None]
         of = np.tile(np.array([one.concept for one in random], np.int64), (shard.count, 1))
         return Insertions(samples, patches, contexts, of, gains)
 
     return work
 
 
-def contexts_at(labels: Tensor, contexts: Sequence[int], grid: tuple[int, int]) -> Ints:
+def contexts_at(labels: Tensor, contexts: Sequence[int], grid: tuple[int, int]) -> Tensor:
     """(n, slots, h, w) -> (n, patches) the context at the middle of every patch, 0 for none of them."""
     rows, columns = (
         ((torch.arange(count) + 0.5) * side / count).long() for count, side in zip(grid, labels.shape[2:], strict=True)
     )
     middle = labels[:, :, rows][:, :, :, columns].flatten(2)
     known = torch.isin(middle, torch.tensor(list(contexts), device=labels.device))
-    return torch.where(known, middle, 0).amax(1).cpu().numpy()
+    return torch.where(known, middle, 0).amax(1)

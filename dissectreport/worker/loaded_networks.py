@@ -25,6 +25,7 @@ from dissectreport.run import engine
 from dissectreport.run.shards import Shard
 from dissectreport.run.watchdog import call_of
 from dissectreport.segmenters.base import Segmenter
+from dissectreport.worker.later import Later
 from dissectreport.worker.memory import without_memory_errors
 
 
@@ -211,8 +212,8 @@ class Models:
         images = self._own[shard.first : shard.first + shard.count]
         return list(range(shard.first, shard.first + len(images))), images
 
-    def labels(self, images: Tensor) -> Tensor:
-        """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images."""
+    def labels(self, images: Tensor, later: Later | None = None) -> Tensor:
+        """(n, slots, h, w) checked concept numbers of (n, 3, h, w) images; whether they are in range, `later`."""
         name, n, concepts = self.segmenter.name, len(images), len(self.segmenter.vocabulary)
         labels = self._call_segmenter("labels", lambda: self.segmenter(_handed(images)))
         if labels.ndim != 4 or len(labels) != n or labels.is_floating_point() or not labels.numel():
@@ -227,11 +228,19 @@ class Models:
                 f"segmenter {name!r} returned labels of slots, height and width {known}, and then of {shape}; "
                 "they must be the same for all images of one size"
             )
-        low, high = torch.stack(torch.aminmax(labels)).tolist()
+        ends = torch.stack(torch.aminmax(labels)).long()
+        if later is not None:
+            later.take(ends, lambda here: self._check_range(*here.tolist()))
+            return labels.long().clamp(0, concepts - 1)
+        self._check_range(*ends.tolist())
+        return labels.long()
+
+    def _check_range(self, low: int, high: int) -> None:
+        """Refuse labels of which these are the least and the largest, if no concept has such a number."""
+        name, concepts = self.segmenter.name, len(self.segmenter.vocabulary)
         if low < 0 or high >= concepts:
             wrong = low if low < 0 else high
             raise SegmenterError(f"segmenter {name!r} returned label {wrong}; its vocabulary has 0 to {concepts - 1}")
-        return labels.long()
 
     def confidence(self, images: Tensor) -> Tensor:
         """(n, h, w) checked probability of the leading label of (n, 3, h', w') images."""

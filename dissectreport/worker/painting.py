@@ -112,7 +112,7 @@ class _Painting:
             margin=margin_of(submodule(self.generator.module, self.request.layer)),
             reach=reach,
             images=as_bytes(images),
-            contexts=contexts_at(labels, self.request.contexts, patch_grid(*size)),
+            contexts=contexts_at(labels, self.request.contexts, patch_grid(*size)).cpu().numpy(),
             areas=self._areas(labels),
             pixels=labels.shape[2] * labels.shape[3],
             notes=tuple(self.notes),
