@@ -189,26 +189,31 @@ class BarGroup:
 def concept_bars(name: str, title: str, description: str, groups: Sequence[BarGroup]) -> Markup:
     """Units per concept as columns, grouped by category; every column is a link to its units."""
     longest = max([len(short(bar.concept)) for group in groups for bar in group.bars] + [4])
-    width, top, bottom, between = 1150.0, 84.0, 20.0 + 5.2 * longest, 34.0
-    height = 264.0 + bottom
-    least = max([6.2 * len(words) for group in groups for words in (group.heading, group.controls)] + [0.0])
+    width, top, bottom, between = 1150.0, 58.0, 20.0 + 5.2 * longest, 34.0
+    height = 154.0 + bottom
+    least = max([max(_beside(group) + 6.6 * len(group.heading), 6.2 * len(group.controls)) for group in groups] + [0.0])
     pitch = _pitch([len(group.bars) for group in groups], width - between * (len(groups) - 1), least)
     thick = pitch - max(4.0, pitch * 0.22)
     most = max([bar.units for group in groups for bar in group.bars] + [1])
     floor = height - bottom
     inside: list[Markup] = []
     first = len(short(groups[0].bars[0].concept)) if groups else 0
-    x = max(0.0, 5.2 * first - thick / 2)  # room for the slanted name under the first column
+    x = max(0.0, 6.0 * first - thick / 2)  # room for the slanted name under the first column
     for group in groups:
         span = max(pitch * len(group.bars), least)
         inside.append(text(x, 14, group.category, class_=f"group ink-{group.mark}"))
-        inside.append(text(x, 34, group.heading, class_="count"))
-        inside.append(text(x, 51, group.controls, class_="tick"))
+        inside.append(text(x + _beside(group), 14, group.heading, class_="count"))
+        inside.append(text(x, 32, group.controls, class_="tick"))
         inside.append(line(x, floor + 0.5, x + pitch * len(group.bars) - pitch + thick, floor + 0.5, "axis"))
         for i, bar in enumerate(group.bars):
             inside.append(_column(x + i * pitch, thick, floor, (floor - top) * bar.units / most, bar, group.mark))
         x += span + between
     return drawing(max(x - between, 320.0), height, title, description, name, *inside, role="group")
+
+
+def _beside(group: BarGroup) -> float:
+    """How far from the start of a category's name its count stands, on the same line."""
+    return 14.0 + 9.0 * len(group.category)
 
 
 def _pitch(sizes: Sequence[int], width: float, least: float, most: float = 58.0) -> float:
