@@ -86,8 +86,7 @@
       {},
       el("div", { class: "slot" }, title, chosen.members.length > 2 ? remove : null),
       images,
-      labelled("model", model),
-      el("div", { class: "sub" }, labelled("rule", rule), labelled("layer", layer)),
+      el("div", { class: "sub" }, labelled("model", model), labelled("rule", rule), labelled("layer", layer)),
       el("span", { class: "id" }, facts.join(" · ")),
     );
   };

@@ -98,6 +98,8 @@ class ConceptPage:
     twins: tuple[Link, ...]
     untested: str
     """Why it cannot be a label; '' where it can."""
+    also_studied: tuple[Link, ...]
+    """The concepts whose causal effects were measured, where this one's were not."""
     hrefs: Mapping[str, str]
     """The pages of real images, the segmenter, all concepts and causal effects."""
 
@@ -193,8 +195,13 @@ def _page(site: Site, rows: ConceptRows, name: str) -> ConceptPage:
         label_error=None if row is None else _label_error(site, frame, rows, row),
         twins=() if row is None else _twins(site, frame, row),
         untested=site.wording.untested if row is not None and not row.tested else "",
+        also_studied=() if name in rows.studied else _studied_links(site, frame, rows),
         hrefs={page: frame.to(places.page(page)) for page in ("real", "trust", "concepts", "causes", "methods")},
     )
+
+
+def _studied_links(site: Site, frame: Frame, rows: ConceptRows) -> tuple[Link, ...]:
+    return tuple(Link(site.concept_href(frame, other), other) for other in rows.studied)
 
 
 def _label_error(site: Site, frame: Frame, rows: ConceptRows, row: Any) -> ConceptLabelError | None:

@@ -159,12 +159,13 @@ def _by_concept(made: UnitMap) -> dict[NamedConcept, list[int]]:
 
 
 def _names(site: Site, frame: Frame, made: UnitMap) -> tuple[MapName, ...]:
-    """The concepts with most units, each at the median of its units, unless a larger one is named there."""
+    """The concepts with most units, each on its unit nearest to their median, unless a larger one is named there."""
     named: list[tuple[float, float]] = []
     shown: list[MapName] = []
     for concept, units in _by_concept(made).items():
         down, across = np.divmod(made.cells[units], made.columns)
-        x, y = (float(np.median(across)) + 0.5) / made.columns, (float(np.median(down)) + 0.5) / made.rows
+        middle = np.argmin((across - np.median(across)) ** 2 + (down - np.median(down)) ** 2)
+        x, y = (float(across[middle]) + 0.5) / made.columns, (float(down[middle]) + 0.5) / made.rows
         if len(shown) < NAMES and all(abs(x - a) > 0.085 or abs(y - b) > 0.05 for a, b in named):
             named.append((x, y))
             href = site.concept_href(frame, concept.name)
