@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +15,8 @@ from PIL import Image
 from dissectreport import __version__
 from dissectreport.analysis.results.dissection import Dissection
 from dissectreport.errors import BadOption, OutputError
+from dissectreport.report.causes.share_card import INDENT, beside
+from dissectreport.report.common.sharing import SIZE
 from dissectreport.report.common.site_options import (
     DETAILS,
     NOWHERE,
@@ -52,6 +55,17 @@ def meta(page: Path) -> dict[str, str]:
     """What a page tells others, by name or property."""
     found = (attributes for tag, attributes, _, _ in Page(page.read_text("utf-8")).elements if tag == "meta")
     return {a.get("property", a.get("name", "")): a["content"] for a in found if "content" in a}
+
+
+@pytest.mark.parametrize("words", ["20 units off: 61% less sky", "20 units off: 61% less " + "windowpane, glass " * 9])
+def test_words_on_a_preview_picture_stay_below_their_own_image(words: str) -> None:
+    white = np.full((64, 64, 3), 255, np.uint8)
+    with Image.open(BytesIO(beside((white, "a model"), (white, words)))) as made:
+        assert made.size == SIZE
+        line = np.asarray(made.convert("L"))[-60:-20].max(0)
+    right = SIZE[0] // 2
+    assert line[right:].max() > 200 and line[:right].max() > 200
+    assert line[-INDENT + 4 :].max() < 80 and line[right - 20 : right + 20].max() < 80
 
 
 def canonical(page: Path) -> list[str]:

@@ -85,7 +85,13 @@
     models.forEach((model, i) => {
       const base = TOP + tall * i + HEAP;
       inside.push(placed(model.part, model.place, 0, base), placed("{sign}", model.place, 6, base - 5));
-      inside.push(text(18, base - 1, model.name, "name"), text(18, base + 15, model.layer, "tick"));
+      const name = text(18, base - 1, model.name, "name");
+      /* a long name ends before the bars beside it */
+      if (model.name.length > 12) {
+        name.setAttribute("textLength", LEFT - 26);
+        name.setAttribute("lengthAdjust", "spacingAndGlyphs");
+      }
+      inside.push(name, text(18, base + 15, model.layer, "tick"));
     });
     return drawing(floor + 20, id, title, description, inside);
   };

@@ -17,6 +17,10 @@ from dissectreport.report.html.numbers import removed
 
 GAP, LINE = 12, 84
 """Pixels between the images, and of the line of words below them."""
+INDENT = 24
+"""Of the words, from the edge of their image."""
+LETTERS = (36, 32, 28, 24)
+"""Sizes of the words, the largest that fits is taken."""
 PAPER = (251, 250, 247)
 
 
@@ -29,20 +33,31 @@ def before_and_after_card(site: Site) -> bytes:
     studied, lead = pair
     ablated, number = interventions.pictures[studied.concept.name].ablated, concept_number(site, studied.concept.name)
     at = int(np.argmax(np.nan_to_num(areas_lost(ablated, number))))
-    words = f"{lead.units} units off: {removed(lead.removed.value)} of {studied.concept.name} removed"
-    return _drawn(ablated.before[at], ablated.after[at], words)
+    words = f"{lead.units} units off: {removed(lead.removed.value)} less {studied.concept.name}"
+    return beside((ablated.before[at], site.dissection.title), (ablated.after[at], words))
 
 
-def _drawn(before: images.Bytes, after: images.Bytes, words: str) -> bytes:
+def beside(*sides: tuple[images.Bytes, str]) -> bytes:
+    """Images beside each other, each with its line of words below."""
     width, height = SIZE
     sheet = Image.new("RGB", SIZE, images.DARK)
     room = (width - GAP) // 2, height - LINE
-    for left, pixels in ((0, before), (room[0] + GAP, after)):
+    for left, (pixels, words) in zip((0, room[0] + GAP), sides, strict=True):
         sheet.paste(_filling(Image.fromarray(pixels), room), (left, 0))
-    ImageDraw.Draw(sheet).text((24, height - LINE + 20), words, fill=PAPER, font=ImageFont.load_default(38))
+        _write(sheet, words, left + INDENT, room[0] - 2 * INDENT)
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=85)
     return out.getvalue()
+
+
+def _write(sheet: Image.Image, words: str, left: int, width: int) -> None:
+    """The words in the line below the images, smaller and at last shortened where they are wider than `width`."""
+    font = next((f for f in map(ImageFont.load_default, LETTERS) if f.getlength(words) <= width), None)
+    if font is None:
+        font = ImageFont.load_default(LETTERS[-1])
+        while font.getlength(words) > width:
+            words = words.removesuffix("…")[:-1] + "…"
+    ImageDraw.Draw(sheet).text((left, SIZE[1] - LINE // 2), words, fill=PAPER, font=font, anchor="lm")
 
 
 def _filling(image: Image.Image, room: tuple[int, int]) -> Image.Image:

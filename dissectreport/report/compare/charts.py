@@ -24,6 +24,8 @@ MOST = 6
 SIGN = "{sign}"
 WIDTH = 560.0
 LEFT, RIGHT, TOP = 116.0, 150.0, 8.0
+LONGEST_NAME = 12
+"""Characters of a name that fit left of a histogram."""
 ROW_RIGHT = 174.0
 """Room at the right of rows for a difference with its interval."""
 LANE, GAP = 13.0, 12.0
@@ -256,6 +258,11 @@ def joined(spots: Sequence[tuple[float, float | None]]) -> str:
     return f"M{'L'.join(known)}" if known else ""
 
 
+def _narrow(name: str) -> dict[str, object]:
+    """Attributes that make a long name end before the bars beside it."""
+    return {"textLength": LEFT - 26, "lengthAdjust": "spacingAndGlyphs"} if len(name) > LONGEST_NAME else {}
+
+
 def heaps_chart(name: str, title: str, description: str, models: Sequence[Placed], marks: Axis) -> Markup:
     """Histograms of several models, one under the other."""
     tall = HEAP + HEAP_BELOW + HEAP_GAP
@@ -265,6 +272,6 @@ def heaps_chart(name: str, title: str, description: str, models: Sequence[Placed
         base = TOP + tall * i + HEAP
         inside.append(placed(model.part, model.place, y=base))
         inside.append(placed(SIGN, model.place, 6, base - 5))
-        inside.append(text(18, base - 1, model.name, class_="name"))
+        inside.append(text(18, base - 1, model.name, class_="name", **_narrow(model.name)))
         inside.append(text(18, base + 15, model.layer, class_="tick"))
     return drawing(WIDTH, floor + 20, title, description, name, *inside)
