@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from dissectreport.analysis.results.dissection import Control, Kind
-from dissectreport.report.html.numbers import percent, plain, share, tick
+from dissectreport.report.html.numbers import count, interval, percent, plain, plural, share, tick, with_interval
 from dissectreport.report.html.svg import drawing, line, path, rect, round_numbers, tag, text, ticks
 
 CONTROL_WORDS: Mapping[str, str] = {
@@ -86,14 +86,16 @@ def over_layers(
     inside += [text(left - 8, y(m) + 4, percent(m) if as_share else f"{m:g}", "end", "tick") for m in marks]
     inside += [text(at, height - 14, short(layer), "middle", "tick") for at, layer in zip(x, layers, strict=True)]
     ends: list[tuple[float, str]] = []
+    form = percent if as_share else count
     for i, one in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * 5
         spots = [(at + shift, y(p.value)) for at, p in zip(x, one.points, strict=True)]
         inside.append(path(spots, f"ctl-line ctl-{one.control}"))
-        for (at, up), point in zip(spots, one.points, strict=True):
+        for (at, up), layer, point in zip(spots, layers, one.points, strict=True):
             if not math.isnan(point.value):
-                inside.append(line(at, y(point.low), at, y(point.high), f"whisker ctl-{one.control}"))
-                inside.append(mark(one.control, at, up))
+                whisker = line(at, y(point.low), at, y(point.high), f"whisker ctl-{one.control}")
+                said = f"{layer}, {CONTROL_WORDS.get(one.control, one.control)}: {with_interval(point, form)}"
+                inside.append(tag("g", tag("title", said), whisker, mark(one.control, at, up)))
         if not math.isnan(one.points[-1].value):
             ends.append((spots[-1][1], one.control))
     for up, control in spaced(ends, 19, height - bottom + 4):
@@ -230,8 +232,10 @@ def _pitch(sizes: Sequence[int], width: float, least: float, most: float = 58.0)
 
 def _column(x: float, thick: float, floor: float, tall: float, bar: Bar, colour: str) -> Markup:
     middle, whole = x + thick / 2, tall * bar.leading / max(bar.units, 1)
+    said = f"{bar.concept}: {plural(bar.units, 'unit')}; the overall label of {count(bar.leading)}"
     return tag(
         "a",
+        tag("title", said),
         rect(x, floor - tall, thick, tall, f"bar fill-{colour} part", rx=min(2.0, thick / 4)),
         rect(x, floor - whole, thick, whole, f"bar fill-{colour}", rx=min(2.0, thick / 4)),
         text(middle, floor - tall - 7, str(bar.units), "middle", "value"),
@@ -282,17 +286,15 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
         inside.append(
             text(left - 10, up + 4, short(one.concept) + ("" if one.tested else " *"), "end", _name_class(one))
         )
-        inside.append(
-            rect(
-                left,
-                up - 6,
-                max(x(one.iou) - left, 0.0),
-                12,
-                f"bar fill-{one.mark}" + ("" if one.leading else " faint"),
-            )
+        figure = f"{share(one.iou)} {interval(one.low, one.high, share)}"
+        said = f"{one.concept}: IoU {figure}, chance {share(one.chance_level)}"
+        kind = f"bar fill-{one.mark}" + ("" if one.leading else " faint")
+        parts = (
+            rect(left, up - 6, max(x(one.iou) - left, 0.0), 12, kind),
+            line(x(one.low), up, x(one.high), up, "whisker ink"),
+            line(x(one.chance_level), up - 10, x(one.chance_level), up + 10, "chance_level"),
         )
-        inside.append(line(x(one.low), up, x(one.high), up, "whisker ink"))
-        inside.append(line(x(one.chance_level), up - 10, x(one.chance_level), up + 10, "chance_level"))
+        inside.append(tag("g", tag("title", said), *parts))
     return drawing(width, height, title, description, name, *inside)
 
 
