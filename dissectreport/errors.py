@@ -93,24 +93,39 @@ class OutputError(DissectReportError):
     """A file or folder that cannot be written."""
 
 
+LONG = 500
+"""Signs of a foreign error that are said."""
+
+
 def answered(error: type[DissectReportError], who: str, ask: Callable[[], Answer]) -> Answer:
-    """The result of code that may be anybody's; whatever it raises becomes one line that begins with `who`."""
+    """The result of code that may be anybody's; whatever it raises becomes one line that begins with `who`.
+
+    Errors need not be an `Exception`, and need not even have a text.
+    """
     try:
         return ask()
-    except DissectReportError:
+    except (DissectReportError, KeyboardInterrupt):
         raise
     except SystemExit as problem:
         raise error(f"{who}: it ends the program ({problem.code}); it may want options of its own") from problem
-    except Exception as problem:
-        line = f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(": ")
-        raise error(f"{who}: {line}") from problem
+    except BaseException as problem:
+        raise error(f"{who}: {_words_of(problem)}") from problem
+
+
+def _words_of(problem: BaseException) -> str:
+    """The kind of an error, and what it says, as one line without the signs that control a terminal."""
+    try:
+        words = " ".join("".join(sign if sign.isprintable() else " " for sign in str(problem)).split())
+    except Exception:
+        words = ""
+    return f"{type(problem).__name__}: {words if len(words) <= LONG else f'{words[:LONG]} …'}".rstrip(": ")
 
 
 OF_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
 """What the system says if it has no file handles or memory left, or if a file server does not answer."""
 
 
-def check_machine(problem: Exception) -> None:
+def check_machine(problem: BaseException) -> None:
     """Raise a problem again for which the file that is read is not to blame, but this machine."""
     if isinstance(problem, MemoryError) or (isinstance(problem, OSError) and problem.errno in OF_MACHINE):
         raise problem

@@ -43,6 +43,7 @@ from dissectreport.errors import (
 )
 from dissectreport.files import sha256
 from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_directions, split_settings, unquoted_path
+from dissectreport.run.surroundings import surroundings_kept
 from dissectreport.structured import parse_json
 from dissectreport.vocabulary import Vocabulary
 
@@ -372,19 +373,8 @@ def _folder_of(module: ModuleType) -> Path | None:
 
 def _imported(group: PluginGroup, name: str, load: Callable[[], object]) -> object:
     """The result of `load`; any exception becomes an error of one line."""
-    with _number_type_kept():
+    with surroundings_kept():
         return answered(group.error, f"{group.kind} {name!r} cannot be imported", load)
-
-
-@contextmanager
-def _number_type_kept() -> Iterator[None]:
-    """Afterwards, new tensors are float32 again, although foreign code may have changed it for the whole program."""
-    try:
-        yield
-    finally:
-        torch = sys.modules.get("torch")
-        if torch is not None:
-            torch.set_default_dtype(torch.float32)
 
 
 def _called(group: PluginGroup, name: str, function: object, weights: str) -> object:
@@ -393,7 +383,7 @@ def _called(group: PluginGroup, name: str, function: object, weights: str) -> ob
     if weights and not _takes_weights(function):
         raise BadOption(f"{group.kind} {name!r} takes no file of weights; leave out --weights {weights}")
     make = partial(function, weights=Path(weights).expanduser()) if weights else function
-    with _number_type_kept():
+    with surroundings_kept():
         return answered(group.error, f"{group.kind} {name!r} cannot be made", make)
 
 

@@ -111,7 +111,9 @@ def _traced(
         returned = answered(ModelError, description.path.name, lambda: network(*positional, **keywords))
         line = output_line(returned)
         raise type(problem)(f"{problem}; set {line}" if line else str(problem)) from problem
-    except (Exception, SystemExit):  # a user's network may fail in any way
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a user's network may fail in any way
         line = latent_line(network)
         advice = f"set {line}" if line else "describe in latent or inputs what it takes"
         who = f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); {advice}"

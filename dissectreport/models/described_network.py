@@ -28,6 +28,7 @@ from dissectreport.models.families.opening import OpenedNetwork, open_found
 from dissectreport.models.families.recognition import find
 from dissectreport.models.own_code import checked_network, has_sizes
 from dissectreport.networks.latents import latents
+from dissectreport.run.surroundings import surroundings_kept
 
 
 def _say_average(content: Mapping[str, Any], network: nn.Module, given: Place) -> None:
@@ -97,8 +98,9 @@ class NetworkBuilder:
             f"{self.description.path.name}: {self.description.text('network')} failed with "
             f"{f'arguments {arguments}' if arguments else 'no arguments'}"
         )
-        returned = answered(ModelError, who, lambda: function(**arguments))
-        return checked_network(returned, f"{self.description.path.name}: {name}")
+        with surroundings_kept():
+            returned = answered(ModelError, who, lambda: function(**arguments))
+            return checked_network(returned, f"{self.description.path.name}: {name}")
 
     @cached_property
     def recognised(self) -> OpenedNetwork | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from dissectreport.errors import BadOption, ModelError
@@ -50,7 +51,7 @@ class OutputFormat:
     def images(self, returned: object) -> Tensor:
         """What the network returned -> (n, 3, h, w), nominally in [-1, 1]; a ModelError explains what to change."""
         images = self._image_part(returned)
-        if images.ndim != 4:
+        if images.ndim != 4 or not images.numel():
             raise ModelError(
                 f"the network returns shape {tuple(images.shape)}; images are (n, channels, height, width): "
                 "reshape them in the network, or take another of its outputs"
@@ -62,6 +63,8 @@ class OutputFormat:
 
     def _image_part(self, returned: object) -> Tensor:
         part = returned if self.take is None else part_of(returned, self.take)
+        if isinstance(part, np.ndarray) or part is None:
+            raise ModelError(f"the network returns a {type(part).__name__} instead of images; need a tensor of torch")
         if not isinstance(part, Tensor):
             raise ModelError(
                 f"the network returns a {type(part).__name__} instead of images{contents(part)}; "

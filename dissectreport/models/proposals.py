@@ -120,7 +120,9 @@ def _returned(network: nn.Module, trial: Trial) -> object:
         with torch.no_grad():
             returned: object = network.eval()(*arguments)
             return returned
-    except Exception as problem:  # A network may fail in any way on what it does not take.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # A network may fail in any way on what it does not take.
         check_machine(problem)
         return None
     finally:
@@ -148,7 +150,7 @@ def _images_in(returned: object) -> list[tuple[str | int | None, Tensor]]:
 
 def output_line(returned: object) -> str:
     """The line of a description that takes the images from what a network returns, and why; '' if none is needed."""
-    images = _images_in(returned)
+    images = [(key, image) for key, image in _images_in(returned) if image.numel() and not image.is_meta]
     if not images:
         return ""
     key, image = images[0]

@@ -286,7 +286,7 @@ class Models:
             raise ModelError(f"generator {name!r} returned a {type(images).__name__} as images; need a tensor")
         if not _holds_numbers(images):
             raise ModelError(f"generator {name!r} returned images that are {_kind(images)}; need plain numbers")
-        if images.ndim != 4 or images.shape[:2] != (len(z), 3):
+        if images.ndim != 4 or images.shape[:2] != (len(z), 3) or not images.numel():
             raise ModelError(f"{name!r} made images of shape {tuple(images.shape)}; need ({len(z)}, 3, h, w)")
         if tuple(images.shape[2:]) != (height, width):
             raise ModelError(
