@@ -642,6 +642,9 @@ def test_a_model_under_another_rule_is_beside_itself(tmp_path: Path) -> None:
         write_comparison(tmp_path, ["a b", "one"])
 
 
+KINDS = ("differs", "same", "fact")
+
+
 def test_the_fixed_page_is_one_file_that_says_what_was_computed(one: Dissection, two: Dissection, site: Path) -> None:
     written = write_comparison(site, [ONE, TWO], ["layer2"])
     assert written.index == site / "compare" / "one-vs-two-layer2.html"
@@ -650,6 +653,8 @@ def test_the_fixed_page_is_one_file_that_says_what_was_computed(one: Dissection,
     items = [page.text(i).strip() for i, e in enumerate(page.elements) if e[0] == "li" and e[2] and "differs" in text]
     for sentence in statements(layers_of(one, two, layer=1)):
         assert sentence.words in items
+    kinds = "".join(e[1]["class"][0] for e in page.elements if e[0] == "li" and e[1].get("class") in KINDS)
+    assert re.fullmatch("f+d+s+f+", kinds), "what differs comes before what does not"
     sources = [e[1][a] for e in page.elements for a in ("src",) if a in e[1]]
     sources += [e[1]["href"] for e in page.elements if e[0] == "link"]
     assert sources and all(source.startswith("data:") for source in sources)

@@ -19,11 +19,14 @@
     words.replace(/[\ue000\ue001]/g, (sign) => (sign === "\ue000" ? first : other));
   const ofModels = ({ first, other }, words) => named(words, first.model.name, other.model.name);
   const ofLayers = ({ first, other }, words) => named(words, first.label, other.label);
+  const ORDER = ["differs", "same", "fact"];
+  const differencesFirst = (sentences) =>
+    sentences.slice().sort(([one], [other]) => ORDER.indexOf(one) - ORDER.indexOf(other));
   const sentencesOf = (against) => {
     const models = against.pair.sentences.map(([kind, words]) => [kind, ofModels(against, words)]);
-    if (!against.layers) return models;
+    if (!against.layers) return differencesFirst(models);
     const layers = against.layers.sentences.map(([kind, words]) => [kind, ofLayers(against, words)]);
-    return [...layers, ...models, ...against.layers.by_chance];
+    return differencesFirst([...layers, ...models, ...against.layers.by_chance]);
   };
   const summary = (chosen) => {
     const [first, ...others] = chosen.members;

@@ -14,7 +14,7 @@ from dissectreport.analysis.comparison.profiles import LayerProfile
 from dissectreport.report.compare.model_parts import LayerPart, ModelPart, TrendPart, layer_part, model_part
 from dissectreport.report.compare.pair_parts import Difference, LayerPairPart, PairPart, named, pair_part
 from dissectreport.report.compare.profile_files import Sited
-from dissectreport.report.compare.sentences import Sentence, training_sentence
+from dissectreport.report.compare.sentences import Sentence, differences_first, training_sentence
 from dissectreport.report.compare.site_models import SiteModels
 from dissectreport.report.compare.texts import Texts
 from dissectreport.report.html.numbers import DASH
@@ -70,12 +70,12 @@ class Against:
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:
-        """All that is said."""
+        """All that is said: what differs, then what does not."""
         models = tuple(self._of_models(sentence) for sentence in self.models.sentences)
         if self.layers is None:
-            return models
+            return differences_first(models)
         layers = (replace(sentence, words=self._of_layers(sentence.words)) for sentence in self.layers.sentences)
-        return (*layers, *models, *self.layers.by_chance)
+        return differences_first((*layers, *models, *self.layers.by_chance))
 
     @property
     def warnings(self) -> tuple[str, ...]:

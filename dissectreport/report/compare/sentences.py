@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dissectreport.analysis.comparison.differences import Change, is_significant
@@ -47,6 +47,14 @@ class Sentence:
     words: str
     kind: str
     """'differs', 'same' or 'fact'."""
+
+
+_ORDER = ("differs", "same", "fact")
+
+
+def differences_first(sentences: Iterable[Sentence]) -> tuple[Sentence, ...]:
+    """What differs, then what does not, then what is said of both; otherwise in their order."""
+    return tuple(sorted(sentences, key=lambda sentence: _ORDER.index(sentence.kind)))
 
 
 def layer_sentence(name: str, layer: LayerProfile) -> Sentence:
