@@ -258,11 +258,6 @@ def joined(spots: Sequence[tuple[float, float | None]]) -> str:
     return f"M{'L'.join(known)}" if known else ""
 
 
-def _narrow(name: str) -> dict[str, object]:
-    """Attributes that make a long name end before the bars beside it."""
-    return {"textLength": LEFT - 26, "lengthAdjust": "spacingAndGlyphs"} if len(name) > LONGEST_NAME else {}
-
-
 def heaps_chart(name: str, title: str, description: str, models: Sequence[Placed], marks: Axis) -> Markup:
     """Histograms of several models, one under the other."""
     tall = HEAP + HEAP_BELOW + HEAP_GAP
@@ -272,6 +267,16 @@ def heaps_chart(name: str, title: str, description: str, models: Sequence[Placed
         base = TOP + tall * i + HEAP
         inside.append(placed(model.part, model.place, y=base))
         inside.append(placed(SIGN, model.place, 6, base - 5))
-        inside.append(text(18, base - 1, model.name, class_="name", **_narrow(model.name)))
+        long = len(model.name) > LONGEST_NAME  # it ends before the bars beside it
+        inside.append(
+            text(
+                18,
+                base - 1,
+                model.name,
+                class_="name",
+                textLength=LEFT - 26 if long else None,
+                lengthAdjust="spacingAndGlyphs" if long else None,
+            )
+        )
         inside.append(text(18, base + 15, model.layer, class_="tick"))
     return drawing(WIDTH, floor + 20, title, description, name, *inside)
