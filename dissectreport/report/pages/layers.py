@@ -130,11 +130,6 @@ def layer_page(site: Site, layer: Layer) -> LayerPage:
     )
 
 
-def _uninformative(cards: tuple[Card, ...]) -> tuple[Uninformative, ...]:
-    ordered = sorted(cards, key=lambda card: card.unit)
-    return tuple(Uninformative(card.unit, card.href, card.state) for card in ordered if card.state)
-
-
 def _options(site: Site, named: pd.DataFrame) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
     groups = []
     for category in site.categories:
