@@ -300,6 +300,10 @@ def _unknown(group: PluginGroup, name: str) -> DissectReportError:
 def _at_address(group: PluginGroup, address: str) -> object:
     """What "package.module:function" or "./file.py:function" refers to."""
     module_name, _, function = address.rpartition(":")
+    if (path := checkpoint_of(module_name)) is not None:
+        from dissectreport.models.families import loading
+
+        raise BadOption(f"{function!r} is no setting of {path}; {loading.HOW_TO_WRITE}, or use options such as --psi")
     if not module_name or not function.isidentifier():
         raise UnknownName(
             f"no {group.kind} {address!r}; an address is package.module:function or ./file.py:function, "

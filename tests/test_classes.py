@@ -362,6 +362,11 @@ def test_every_class_is_divided_in_halves() -> None:
         assert own.tolist() == [True, False, True, False][: len(own)]
 
 
+def test_images_that_are_alone_in_their_class_are_divided_too() -> None:
+    truth = np.array([0, 0, 5, 6, 7, 8, 9])
+    assert is_selection(truth).tolist() == [True, False, True, False, True, False, True]
+
+
 def test_classes_with_few_images_are_not_studied() -> None:
     truth = np.repeat([4, 2, 7], [3, 5, 9])
     selected = is_selection(truth)

@@ -58,7 +58,7 @@ def saved(content: object, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("colours", [1, 3, 4])
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_dcgan_is_recognised_and_computes_the_same(

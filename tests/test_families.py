@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -561,6 +562,11 @@ def test_a_state_dict_is_found_wherever_it_was_saved(tmp_path: Path, wrap: str) 
         assert torch.allclose(ours(z), expected, atol=float(expected.abs().max()) * (0.02 if wrap == "half" else 1e-6))
 
 
+def sequence(*channels: int) -> dict[str, Tensor]:
+    """The weights of transposed convolutions of 4 x 4 pixels, one after the other."""
+    return {f"main.{at}.weight": torch.ones(a, b, 4, 4) for at, (a, b) in enumerate(pairwise(channels))}
+
+
 def without(tensors: Mapping[str, Tensor], text: str) -> dict[str, Tensor]:
     """The tensors whose names do not contain a text."""
     return {name: value for name, value in tensors.items() if text not in name}
@@ -597,6 +603,25 @@ def without(tensors: Mapping[str, Tensor], text: str) -> dict[str, Tensor]:
             r"the nearest is StyleGAN2, which has \d+ of the \d+ names, but not synthesis\.b4\.seed",
         ),
         (lambda: {"main.0.weight": torch.zeros(8, 4, 4, 4)}, "of no known family: the names of its tensors are main.0"),
+        (lambda: sequence(8, 4, 4, 5), "the nearest is DCGAN, but its last convolution gives 5 channels"),
+        (
+            lambda: without(sequence(8, 6, 4, 4, 3), "main.1."),
+            r"the nearest is DCGAN, but main\.0 gives 6 channels, but main\.2 takes 4",
+        ),
+        (
+            lambda: {**sequence(8, 4, 4, 3), "main.5.weight": torch.ones(4), "main.5.bias": torch.ones(4)},
+            r"main\.5\.running_mean is missing; a DCGAN has batch norm with stored statistics",
+        ),
+        (
+            lambda: without(torch.load(FOLDER / "biggan_ajbrock_G_ema.pth"), "shared.weight"),
+            r"shared\.weight is missing: the class embedding",
+        ),
+        (
+            lambda: without(
+                torch.load(FOLDER / "rosinality_train_32.pt", weights_only=False)["g_ema"], "to_rgbs.1.bias"
+            ),
+            r"does not fit: to_rgbs\.1\.bias is missing",
+        ),
         (
             lambda: {
                 name: value.repeat(32, *[1] * (value.ndim - 1))
@@ -629,6 +654,7 @@ def test_another_file_is_one_clear_line(tmp_path: Path, content: Any, words: str
         ("biggan_ajbrock_G_ema.pth", "psi=0", "all latents of a BigGAN would be the same"),
         ("stylegan2ada_32.pkl", "psi=x", "'psi=x' are no settings of a checkpoint"),
         ("stylegan2ada_32.pkl", "psi=1,size=2", "no setting 'size' of a checkpoint"),
+        ("stylegan2ada_32.pkl", "size=2", "'size=2' is no setting of .*; write psi=0.7"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_clear_line(file: str, settings: str, words: str) -> None:

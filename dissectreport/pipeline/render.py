@@ -122,11 +122,15 @@ def write_site_of(
     for line in written.left_out:
         reporter.say(line)
     if not dissection.has_enough_images:
-        advice = "" if record.samples < ENOUGH else ", or choose another segmenter"
-        reporter.say(
-            f"{record.samples:,} samples are too few to judge which units match a concept; raise --samples{advice}"
-        )
+        reporter.say(f"{record.samples:,} samples are too few to judge which units match a concept; {_more(record)}")
     return written
+
+
+def _more(record: Record) -> str:
+    """What gives a run enough images, or concepts that occur in enough of them."""
+    folder = ", or add images to the folder if it has no more" if record.reads else ""
+    segmenter = "" if record.samples < ENOUGH else ", or choose another segmenter"
+    return f"raise --samples{folder}{segmenter}"
 
 
 def site_settings(options: SiteOptions, paint: bool | None = None) -> SiteSettings:

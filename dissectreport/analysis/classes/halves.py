@@ -32,14 +32,16 @@ def selection_of(samples: Ints, truth: Ints, has_validation: bool) -> Bools:
 
 
 def is_selection(truth: Ints) -> Bools:
-    """(n,) True for every other image of each class, beginning with its first.
+    """(n,) True for every other image of each class, beginning with its first, and of all that are alone in a class.
 
-    >>> is_selection(np.array([3, 5, 3, 3])).tolist()
-    [True, True, False, True]
+    >>> is_selection(np.array([3, 5, 3, 3, 8, 9])).tolist()
+    [True, True, False, True, False, True]
     """
     selected = np.zeros(len(truth), bool)
-    for number in np.unique(truth):
+    numbers, images = np.unique(truth, return_counts=True)
+    for number in numbers[images > 1]:
         selected[np.flatnonzero(truth == number)[::2]] = True
+    selected[np.flatnonzero(np.isin(truth, numbers[images == 1]))[::2]] = True
     return selected
 
 

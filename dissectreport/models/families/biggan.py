@@ -275,6 +275,8 @@ def with_shared_embedding(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     table = tensors.get("blocks.0.0.bn1.gain.weight")
     if "shared.weight" in tensors or table is None or table.ndim != 2:
         return dict(tensors)
+    if "blocks.0.0.bn1.gain.u0" in tensors:  # Tables have no spectral norm.
+        raise WeightsError("shared.weight is missing: the class embedding on which its norms depend")
     tables = re.compile(r"blocks\.\d+\.0\.bn\d\.(gain|bias)\.weight")
     turned = {name: value.T if tables.fullmatch(name) and value.ndim == 2 else value for name, value in tensors.items()}
     return {"shared.weight": torch.eye(len(table)), **turned}

@@ -35,6 +35,8 @@ CLASSES = "classes"
 KERNEL = 4
 INITIAL = 0.02
 """Standard deviation of untrained weights."""
+COLOURS = (1, 3, 4)
+"""How many channels an image may have."""
 MARGIN_STRIDE = {True: (1, 0), False: (2, 1)}
 """Stride and padding of the first convolution, which makes 4 x 4 pixels, and of the others, which double the size."""
 
@@ -116,12 +118,26 @@ def with_usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def fits(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are the tensors of such a generator: a chain of transposed convolutions that ends in an image."""
-    return _is_chain(tensors, 0, 1) and list(convolutions(tensors).values())[-1].shape[1] in (1, 3)
+    return _is_chain(tensors, 0, 1) and list(convolutions(tensors).values())[-1].shape[1] in COLOURS
+
+
+def why_not(tensors: Mapping[str, Tensor]) -> str:
+    """Why a sequence of convolutions of 4 x 4 pixels is no such generator; '' if it is none or fits."""
+    weights = convolutions(tensors)
+    square = all(tuple(weight.shape[2:]) == (KERNEL, KERNEL) for weight in weights.values())
+    if len(weights) < 3 or not square or not all(NAME.fullmatch(name) for name in tensors):
+        return ""
+    for (number, before), (following, after) in pairwise(weights.items()):
+        if before.shape[1] != after.shape[0]:
+            gives, takes = int(before.shape[1]), int(after.shape[0])
+            return f"main.{number} gives {gives} channels, but main.{following} takes {takes}"
+    channels = int(list(weights.values())[-1].shape[1])
+    return "" if channels in COLOURS else f"its last convolution gives {channels} channels, not those of an image"
 
 
 def is_discriminator(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are the tensors of the discriminator beside such a generator."""
-    return _is_chain(tensors, 1, 0) and next(iter(convolutions(tensors).values())).shape[1] in (1, 3)
+    return _is_chain(tensors, 1, 0) and next(iter(convolutions(tensors).values())).shape[1] in COLOURS
 
 
 def _is_chain(tensors: Mapping[str, Tensor], inputs: int, outputs: int) -> bool:
@@ -137,6 +153,10 @@ def _is_chain(tensors: Mapping[str, Tensor], inputs: int, outputs: int) -> bool:
 
 def from_tensors(network: NetworkTensors, sampling: Sampling) -> DCGAN:
     """The generator of these tensors; a WeightsError says what does not fit."""
+    for name, value in network.tensors.items():
+        mean = f"{name.removesuffix('weight')}running_mean"
+        if name.endswith(".weight") and value.ndim == 1 and mean not in network.tensors:
+            raise WeightsError(f"{mean} is missing; a DCGAN has batch norm with stored statistics")
     made = DCGAN(network.tensors, int(network.settings.get(CLASSES, 0)), sampling)
     counters = {
         name: value

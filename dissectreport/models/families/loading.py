@@ -161,6 +161,7 @@ def named(path: Path, sampling: Sampling, images: Path | None = None) -> str:
     return f"{stem} ({', '.join(words)})" if words else stem
 
 
+HOW_TO_WRITE = "write psi=0.7, cutoff=8, label=3 or label=3+5, noise=none"
 KNOWN_SETTINGS = ("psi", "cutoff", "label", "noise", "images", "validation")
 
 
@@ -193,8 +194,6 @@ def settings_of(settings: str) -> Settings:
             noise=values.get("noise", DEFAULT_SAMPLING.noise),
         )
     except ValueError as problem:
-        raise BadOption(
-            f"{settings!r} are no settings of a checkpoint; write psi=0.7, cutoff=8, label=3 or label=3+5, noise=none"
-        ) from problem
+        raise BadOption(f"{settings!r} are no settings of a checkpoint; {HOW_TO_WRITE}") from problem
     images, validation = (unquoted_path(values[key]) if values.get(key) else None for key in ("images", "validation"))
     return Settings(sampling, images, validation)

@@ -25,6 +25,8 @@ AVERAGE = "latent_avg"
 SAMPLES = 4096
 """Latents whose mean is the average w, where the file has none."""
 CONSTANT = re.compile(r".*\.(blur|upsample)\.kernel")
+OFFICIAL = re.compile(r"(mapping|synthesis)(\.\w+)+")
+"""Official names, in a message."""
 INNER = {
     "conv.weight": "weight",
     "conv.modulation.weight": "affine.weight",
@@ -43,7 +45,14 @@ class RosinalityStyleGAN2(StyleGAN2):
 
 
 def from_tensors(found: NetworkTensors, sampling: Sampling) -> RosinalityStyleGAN2:
-    """The network with these tensors; a WeightsError says what does not fit."""
+    """The network with these tensors; a WeightsError says what does not fit, by rosinality's names."""
+    try:
+        return _from_tensors(found, sampling)
+    except WeightsError as problem:
+        raise WeightsError(OFFICIAL.sub(lambda match: own_name(match[0]), str(problem))) from problem
+
+
+def _from_tensors(found: NetworkTensors, sampling: Sampling) -> RosinalityStyleGAN2:
     tensors = {official_name(name): value for name, value in found.tensors.items() if not CONSTANT.fullmatch(name)}
     renamed = {name: _reshaped(name, value) for name, value in tensors.items()}
     average = found.settings.get(AVERAGE)
@@ -59,6 +68,27 @@ def from_tensors(found: NetworkTensors, sampling: Sampling) -> RosinalityStyleGA
     if not known:
         network.mapping.w_avg.copy_(average_w(network))
     return network.eval()
+
+
+def own_name(official: str) -> str:
+    """The name of a tensor in rosinality's files, by its official name.
+
+    >>> own_name("synthesis.b16.conv1.weight"), own_name("synthesis.b8.torgb.bias"), own_name("mapping.fc0.bias")
+    ('convs.3.conv.weight', 'to_rgbs.0.bias', 'style.1.bias')
+    """
+    if match := re.fullmatch(r"mapping\.fc(\d+)\.(\w+)", official):
+        return f"style.{int(match[1]) + 1}.{match[2]}"
+    match = re.fullmatch(r"synthesis\.b(\d+)\.(conv[01]|torgb)\.(.+)", official)
+    if match is None:
+        return {OFFICIAL_MARK: MARK}.get(official, official)
+    power, part, inner = int(match[1]).bit_length() - 1, match[2], match[3]
+    if inner == "noise_const":
+        return f"noises.noise_{2 * power - 5 + int(part[-1]) if power > 2 else 0}"
+    first, later = ("to_rgb1", "to_rgbs") if part == "torgb" else ("conv1", "convs")
+    number = power - 3 if part == "torgb" else 2 * (power - 3) + int(part[-1])
+    layer = first if power == 2 else f"{later}.{number}"
+    ends = {value: key for key, value in INNER.items() if (key == "bias") == (part == "torgb") or value != "bias"}
+    return f"{layer}.{ends.get(inner, inner)}"
 
 
 def _one_row(average: Tensor) -> Tensor:

@@ -99,6 +99,8 @@ def _nearest(tables: Sequence[TensorTable]) -> str:
     if normed:
         name = shown(normed)
         return f"{name}_orig has no fitting {name}_u and {name}_v, so its spectral norm is unknown"
+    if reason := dcgan.why_not(dcgan.with_usual_names(table.tensors)):
+        return f"the nearest is {dcgan.DCGAN.title}, but {reason}"
     family, unknown = nearest(names)
     fitting, where = len(names) - len(unknown), f" of {shown(table.part)}" if table.part else ""
     kind = f" (class {shown(table.kind)})" if table.kind else ""

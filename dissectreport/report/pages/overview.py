@@ -340,7 +340,9 @@ def first_page_story(site: Site) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def _headline(site: Site, most: int = 6) -> str:
-    """The concepts of the units that are shown first, in one sentence; '' without an interpretable unit."""
+    """The concepts of the units that are shown first, in one sentence; '' if no unit is known to be interpretable."""
+    if not site.dissection.has_enough_images:
+        return ""
     names = _strongest_labels(site, most)["concept"].tolist()
     verb = "reads" if site.dissection.provenance.reads else "draws"
     return f"Single units of this network match what it {verb}: {listing(names)}." if names else ""
