@@ -755,6 +755,7 @@ def test_the_description_of_another_file_has_what_the_file_shows(tmp_path: Path)
     assert 'prefix = "net."' in text
     assert "latent = 96" in text
     assert "#   net.0.weight (96, 8, 4, 4)" in text
+    assert "have names as in" not in describe(saved(tmp_path, {"strange": torch.zeros(96, 8)}))
 
 
 # --- reading and editing ----------------------------------------------------------------------------------------

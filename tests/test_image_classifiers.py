@@ -362,6 +362,21 @@ def test_a_missing_tensor_is_named(tmp_path: Path, photographs: Path) -> None:
         opened(weights, tmp_path, photographs)
 
 
+def test_a_resnet_without_its_last_layer_is_said_to_be_one(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(NETWORKS["ResNet-18"][0])
+    del weights["fc.weight"], weights["fc.bias"]
+    with pytest.raises(WeightsError, match=r"the nearest is ResNet, but fc\.weight is missing, so it gives no scores"):
+        opened(weights, tmp_path, photographs)
+
+
+def test_a_last_layer_that_does_not_fit_is_named(tmp_path: Path, photographs: Path) -> None:
+    weights = random_weights(NETWORKS["ResNet-18"][0])
+    width = weights["fc.weight"].shape[1]
+    weights["fc.weight"] = torch.ones(len(weights["fc.weight"]), width + 1)
+    with pytest.raises(WeightsError, match=rf"fc\.weight takes {width + 1} numbers, but the last block gives {width}"):
+        opened(weights, tmp_path, photographs)
+
+
 def test_channels_that_no_groups_explain_are_one_clear_line(tmp_path: Path, photographs: Path) -> None:
     weights = random_weights(NETWORKS["ResNet-18"][0])
     name = "layer1.0.conv2.weight"

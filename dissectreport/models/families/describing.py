@@ -79,9 +79,10 @@ def _to_complete(path: Path, file: ModelFile) -> str:
     prefix = _prefix(list(table.tensors))
     latent = _first_size(table)
     family, unknown = nearest(list(table.tensors))
+    fitting = len(table.tensors) - len(unknown)
     lines = [
         f"# {not_recognised(file).partition('; `dissectreport describe')[0]}",
-        f"# Of its {len(table.tensors)} tensors, {len(table.tensors) - len(unknown)} have names as in {family.title}.",
+        *([f"# Of its {len(table.tensors)} tensors, {fitting} have names as in {family.title}."] if fitting else []),
         'network = "./net.py:Generator"   # the file and the class of your network',
         f"weights = {_text(str(path))}",
         *([f"part = {_text(table.part)}"] if table.part else []),

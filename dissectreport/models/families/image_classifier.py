@@ -23,6 +23,8 @@ from dissectreport.models.families.classifier_names import VGG_16
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue in [0, 1], by which photographs are normalised."""
+SCORES = "fc.weight"
+"""The last weight of a ResNet."""
 RESNET_MARK, LAST_MARK = "layer1.0.bn1.weight", "classifier.6.weight"
 LAST_STRIDE = "last_stride"
 """The setting that is the stride of a ResNet's layer4, which no tensor shows: 2, or 1 in Places365's wide ResNet-18."""
@@ -54,7 +56,7 @@ class ImageClassifier(FamilyNetwork):
 
     def describe(self) -> str:
         """One line: architecture and classes."""
-        return f"{self.architecture}, {self.classes:,} classes, reads photographs"
+        return f"{self.architecture}, {self.classes:,} class{'' if self.classes == 1 else 'es'}, reads photographs"
 
     @property
     def architecture(self) -> str:
@@ -100,7 +102,10 @@ class ResNet(ImageClassifier):
             self.add_module(f"layer{stage}", nn.Sequential(*made))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flat = nn.Flatten()
-        self.fc = linear(tensors, "fc.weight")
+        self.fc = linear(tensors, SCORES)
+        width = size_of(tensors, f"layer4.{self.blocks[3] - 1}.conv{3 if self.bottleneck else 2}.weight", 4)[0]
+        if self.fc.in_features != width:
+            raise WeightsError(f"{SCORES} takes {self.fc.in_features} numbers, but the last block gives {width}")
         self.take(tensors)
 
     @property
@@ -294,7 +299,7 @@ def is_alexnet(tensors: Mapping[str, Tensor]) -> bool:
 
 def is_resnet(tensors: Mapping[str, Tensor]) -> bool:
     """Whether there is a first convolution and a last linear layer."""
-    return "conv1.weight" in tensors and "fc.weight" in tensors
+    return "conv1.weight" in tensors and SCORES in tensors
 
 
 def resnet_from_tensors(network: NetworkTensors, sampling: Sampling) -> ResNet:

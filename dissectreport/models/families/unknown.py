@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dissectreport.checkpoints.model_files import ModelFile
 from dissectreport.checkpoints.names import first_of, shown
 from dissectreport.checkpoints.parts import Place, contents, is_optimizer, other_kind
-from dissectreport.models.families import cyclegan, dcgan
+from dissectreport.models.families import cyclegan, dcgan, image_classifier
 from dissectreport.models.families.registry import FAMILIES, RELATIVES, STRANGERS, Family
 from dissectreport.models.families.tables import TensorTable, tables_of
 
@@ -106,6 +106,8 @@ def _nearest(tables: Sequence[TensorTable]) -> str:
     kind = f" (class {shown(table.kind)})" if table.kind else ""
     reads = other_kind(table.tensors)
     marked = any(name.endswith(family.marks) for name in names)
+    if family.name == "resnet" and marked and not unknown:
+        return f"the nearest is {family.title}, but {image_classifier.SCORES}{where} is missing, so it gives no scores"
     if fitting < NEAR * len(names) or (marked and not unknown):
         return f"the names of its tensors{where}{kind} are {first_of(names)}{reads and f', {reads}'}"
     if not unknown:
