@@ -1,13 +1,16 @@
 """A store writes whole files or nothing, knows what it holds, and notices damage."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dissectreport import files
+from dissectreport.cache.archive import array_of, npy
 from dissectreport.cache.store import Store
 from dissectreport.errors import CacheError, OutputError
 
@@ -112,3 +115,32 @@ def test_files_have_the_rights_of_any_new_file(tmp_path: Path) -> None:
     files.write(tmp_path / "ours.json", b"{}")
     (tmp_path / "plain.json").write_bytes(b"{}")
     assert (tmp_path / "ours.json").stat().st_mode == (tmp_path / "plain.json").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(()),
+        np.arange(6).reshape(2, 3),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.array(["a", "bc"]),
+        np.zeros((0, 3)),
+        np.array([True]),
+        np.arange(3, dtype=">u2"),
+    ],
+)
+def test_arrays_are_read_as_numpy_reads_them(array: NDArray[np.generic]) -> None:
+    content = npy(array)
+    found, expected = array_of(content), np.lib.format.read_array(io.BytesIO(content))
+    assert found.dtype == expected.dtype and found.shape == expected.shape and found.flags.writeable
+    assert np.array_equal(found, expected)
+    for damaged in (content[:-1] if array.size else content[:20], content + b"0", content[3:], b""):
+        with pytest.raises(ValueError, match=r"."):
+            array_of(damaged)
+
+
+def test_no_python_object_is_read() -> None:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="objects"):
+        array_of(file.getvalue())

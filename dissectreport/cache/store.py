@@ -126,7 +126,7 @@ class Store:
         try:
             state = self._check(name)
             places = entries(path, state.st_size, state.st_mtime_ns)
-            keys = {plane_kind(key)[0]: key for key in places}
+            keys = titles(path, state.st_size, state.st_mtime_ns)
             with opened(path) as file:
                 chosen = {name: keys[name] for name in choose(list(keys))}
                 return {name: from_planes(key, read_entry(file, *places[key]))[1] for name, key in chosen.items()}
@@ -261,6 +261,13 @@ def from_planes(key: str, array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     return name, np.flip(np.cumsum(np.flip(values, -1), -1, dtype=kind), -1) if order == ">" else values
 
 
+@lru_cache(maxsize=256)
+def titles(path: Path, size: int, time: int) -> Mapping[str, str]:
+    """By name of an array the key of its entry; read once as long as size and time of the file stay the same."""
+    return {plane_kind(key)[0]: key for key in entries(path, size, time)}
+
+
+@lru_cache(maxsize=1 << 16)
 def plane_kind(key: str) -> tuple[str, str, str]:
     """The name, the sign of differences (>) or not (<), and the type that `byte_planes` wrote; '' for other arrays.
 

@@ -6,7 +6,8 @@ read and unpacked once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -60,17 +61,22 @@ def needed(names: Iterable[str], units: slice) -> dict[str, list[int]]:
     >>> needed(["on@0", "on@64", "on@128", "sizes"], slice(70, 80))
     {'on': [64], 'sizes': []}
     """
+    first, end = units.start or 0, inf if units.stop is None else units.stop
+    found = {}
+    for name, every in _starts(tuple(names)).items():
+        last = max((start for start in every if start <= first), default=0)
+        found[name] = [start for start in every if last <= start < end]
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _starts(names: tuple[str, ...]) -> Mapping[str, Sequence[int]]:
+    """By name the first units of its blocks, rising; kept, because many blocks are read of the same names."""
     starts: dict[str, list[int]] = {}
     for key in names:
         name, _, start = key.partition("@")
         starts.setdefault(name, []).extend([int(start)] if start else [])
-    first, end = units.start or 0, inf if units.stop is None else units.stop
-    found = {}
-    for name, every in starts.items():
-        every.sort()
-        last = max((start for start in every if start <= first), default=0)
-        found[name] = [start for start in every if last <= start < end]
-    return found
+    return {name: tuple(sorted(every)) for name, every in starts.items()}
 
 
 def joined(kind: type[Stat], blocks: Mapping[str, NDArray[Any]], units: slice) -> Arrays:
