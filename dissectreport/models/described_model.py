@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dissectreport.errors import DissectReportError, ModelError, UnknownName, answered
+from dissectreport.errors import DissectReportError, ModelError, UnknownName, answered, check_machine
 from dissectreport.models.classifier import ClassesGiven, as_classifier, given_names
 from dissectreport.models.described_network import NetworkBuilder
 from dissectreport.models.described_values import (
@@ -113,7 +113,8 @@ def _traced(
         raise type(problem)(f"{problem}; set {line}" if line else str(problem)) from problem
     except KeyboardInterrupt:
         raise
-    except BaseException:  # a user's network may fail in any way
+    except BaseException as failure:  # a user's network may fail in any way
+        check_machine(failure)
         line = latent_line(network)
         advice = f"set {line}" if line else "describe in latent or inputs what it takes"
         who = f"{description.path.name}: the network failed on two inputs ({inputs.describe()}); {advice}"
