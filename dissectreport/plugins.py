@@ -407,6 +407,10 @@ def _checked(group: PluginGroup, name: str, plugin: object) -> object:
             f"{name!r} returned a {type(plugin).__name__}, which is not a {group.kind}: it has no "
             f"{', '.join(missing)}{hint}"
         )
+    for member in ("name", "identity"):
+        value = getattr(plugin, member)
+        if not isinstance(value, str) or not value.strip():
+            raise group.error(f"the {member} of {name!r} must be a text, not {value!r}")
     vocabulary = getattr(plugin, "vocabulary", None)
     if group is SEGMENTERS and not isinstance(vocabulary, Vocabulary):
         raise group.error(f"the vocabulary of {name!r} is a {type(vocabulary).__name__}; make it with Vocabulary.of")

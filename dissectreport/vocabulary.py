@@ -76,6 +76,11 @@ def check_names(concepts: Sequence[Concept]) -> None:
     other = next((concept.name for concept in concepts if not isinstance(concept.name, str)), None)
     if other is not None:
         raise ValueError(f"the name of a concept must be text, not {other!r}")
+    for text in {text for concept in concepts for text in (concept.name, concept.category)}:
+        try:
+            str(text).encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{text!a} cannot be written into a file: it has half a character; name it anew") from None
     repeated = [concept for concept, count in Counter(concepts).items() if count > 1]
     if repeated:
         names = ", ".join(f"{concept.name!r} ({concept.category})" for concept in repeated[:5])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dissectreport import plugins
 from dissectreport.errors import SegmenterError
 from dissectreport.vocabulary import NOTHING, Concept, Vocabulary
 from dissectreport.worker import contracts
@@ -122,3 +123,32 @@ def test_images_that_depend_on_the_batch_are_a_caution() -> None:
         assert contracts.cautions(models, z, images, models.labels(images), repeats=False) == ()
     (line,) = lines
     assert line.startswith("an image of generator 'planted' depends on the others in its batch (by up to 0.1 of 2)")
+
+
+class Forgetful(Halves):
+    """Does not return itself."""
+
+    def to(self, device: torch.device) -> Halves:
+        return None  # type: ignore[return-value]
+
+
+class Failing(Halves):
+    """Cannot be moved."""
+
+    def to(self, device: torch.device) -> Halves:
+        raise RuntimeError("no room")
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "line"),
+    [
+        (Forgetful(), "the method to of segmenter 'halves' returned a NoneType; it must return the plug-in"),
+        (Failing(), r"segmenter 'halves' failed at to\('cpu'\): RuntimeError: no room"),
+    ],
+)
+def test_a_segmenter_that_cannot_be_moved_is_one_line(
+    segmenter: Halves, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "segmenter", lambda _: segmenter)
+    with pytest.raises(SegmenterError, match=line):
+        _ = Models(Source("planted", "halves")).segmenter

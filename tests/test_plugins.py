@@ -213,6 +213,7 @@ def test_a_generator_is_no_segmenter() -> None:
         ('Vocabulary.of(object=("sea", ""), part=(" ",))', "these concepts of a vocabulary have no name: number 2, 3"),
         ('Vocabulary.of(object=("sea", 3))', "the name of a concept must be text, not 3"),
         ('("sea", "sky")', "is a tuple; make it with Vocabulary.of"),
+        ("Vocabulary.of(object=('\\ud800', 'a'))", "cannot be written into a file: it has half a character"),
     ],
 )
 def test_a_vocabulary_whose_concepts_cannot_be_told_apart_is_refused(
@@ -225,6 +226,15 @@ def test_a_vocabulary_whose_concepts_cannot_be_told_apart_is_refused(
     with pytest.raises(SegmenterError) as refused:
         plugins.segmenter(f"{tmp_path}/seg.py:load")
     assert line in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("member", ["name", "identity"])
+@pytest.mark.parametrize("value", ["3", "' '", "None"])
+def test_a_name_or_an_identity_that_is_no_text_is_refused(tmp_path: Path, member: str, value: str) -> None:
+    code = "from dataclasses import replace\nfrom dissectreport.segmenters import planted\n"
+    (tmp_path / "seg.py").write_text(f"{code}def load():\n    return replace(planted.load(), {member}={value})\n")
+    with pytest.raises(SegmenterError, match=f"the {member} of .* must be a text, not {value}"):
+        plugins.segmenter(f"{tmp_path}/seg.py:load")
 
 
 def test_concepts_of_one_name_and_two_categories_are_told_apart() -> None:

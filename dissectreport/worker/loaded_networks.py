@@ -27,6 +27,7 @@ from dissectreport.run.watchdog import call_of
 from dissectreport.segmenters.base import Segmenter
 from dissectreport.worker.later import Later
 from dissectreport.worker.memory import without_memory_errors
+from dissectreport.worker.moving import moved
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,13 @@ class Models:
         bare = trained if seed is None else untrained(trained, seed)
         assert bare is not None, "a control is measured only where it can be made"
         compute_as_published(bare.module, self.source.as_published)
-        return bare.to(self.device)
+        return moved(bare, self.device, ModelError, f"generator {bare.name!r}")
 
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter that names its pixels."""
-        return plugins.segmenter(self.source.segmenter).to(self.device)
+        segmenter = plugins.segmenter(self.source.segmenter)
+        return moved(segmenter, self.device, SegmenterError, f"segmenter {segmenter.name!r}")
 
     @cached_property
     def features(self) -> FeatureNetwork:
