@@ -294,7 +294,7 @@ def ranking(name: str, title: str, description: str, rows: Sequence[Ranked]) -> 
             line(x(one.low), up, x(one.high), up, "whisker ink"),
             line(x(one.chance_level), up - 10, x(one.chance_level), up + 10, "chance_level"),
         )
-        inside.append(tag("g", tag("title", said), *parts))
+        inside.append(tag("g", tag("title", said), *parts, class_="agree"))
     return drawing(width, height, title, description, name, *inside)
 
 
