@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -29,5 +30,11 @@ def write(name: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         print(" | ".join(f"{row[c]:.4g}" if isinstance(row[c], float) else str(row[c]) for c in columns))
     RESULTS.mkdir(exist_ok=True)
-    facts = {"python": platform.python_version(), "machine": platform.machine(), "rows": rows}
+    facts = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "load at the end": os.getloadavg(),
+        "rows": rows,
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -1,4 +1,5 @@
-"""How the store, the analysis and its memory grow with concepts: 512 units against 31, 301 and 1,200 concepts."""
+"""How the store, the analysis and its memory grow with concepts and units: 64 units against 31, 301 and 1,200
+concepts, and 512 units against 301."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ MEASURE = """
 import sys, time
 from pathlib import Path
 import dissectreport
-chosen = dict(workers=1, samples=480, pilot=96, grid=32, controls=False, interventions=False, artifacts=False)
+chosen = dict(workers=1, samples=240, pilot=96, grid=32, controls=False, interventions=False, artifacts=False)
 dissectreport.measure(dissectreport.Options(
     sys.argv[1], segmenter=sys.argv[2], device="cpu", cache=Path(sys.argv[3]), **chosen
 ))
@@ -33,10 +34,10 @@ print(json.dumps([time.process_time() - started, peak / 1024, (peak - before) / 
 """
 
 
-def of(concepts: int) -> dict[str, float]:
-    """Seconds, MB and pairs of a run with this many concepts."""
+def of(units: int, concepts: int) -> dict[str, float]:
+    """Processor seconds and MB of a run with this many units and concepts."""
     with tempfile.TemporaryDirectory() as cache:
-        arguments = [f"{MODEL}:load", f"{MODEL}:segmenter{concepts}", cache]
+        arguments = [f"{MODEL}:load{units}", f"{MODEL}:segmenter{concepts}", cache]
         measured, analysed = (
             subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
             for code in (MEASURE, ANALYSE)
@@ -44,6 +45,7 @@ def of(concepts: int) -> dict[str, float]:
         store = sum(path.stat().st_size for path in Path(cache).rglob("*") if path.is_file())
     seconds, peak, _, occur = json.loads(analysed)
     return {
+        "units": units,
         "concepts": concepts,
         "concepts that occur": occur,
         "measuring s": float(measured.split()[-1]),
@@ -54,4 +56,4 @@ def of(concepts: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    write("growth", [of(concepts) for concepts in map(int, sys.argv[1:] or (31, 301, 1200))])
+    write("growth", [of(*pair) for pair in ((64, 31), (64, 301), (64, 1200), (512, 301))])

@@ -31,10 +31,12 @@ class ManyUnits(nn.Module):
         return nn.functional.interpolate(torch.tanh(tiles), (SIDE, SIDE))
 
 
-def load() -> NetworkGenerator:
-    """The network with 512 units."""
-    network = ManyUnits(512)
-    return NetworkGenerator("many units", network, (16,), (SIDE, SIDE), ("layer",))
+def many(units: int) -> NetworkGenerator:
+    """The network with so many units."""
+    return NetworkGenerator("many units", ManyUnits(units), (16,), (SIDE, SIDE), ("layer",))
+
+
+load64, load512 = (partial(many, units) for units in (64, 512))
 
 
 def few() -> NetworkGenerator:

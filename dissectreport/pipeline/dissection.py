@@ -160,7 +160,11 @@ class DissectionPasses:
         plan, missing, stores = self.job.plan, self._without_scales(), self._scales_stores()
         first = shards(plan.pilot, plan.shard)[:1]
         make = partial(make_scales, self.source, plan, missing)
-        for _, scales in self.workers.run(partial(finite_work, make), first, "make_scales") if missing else ():
+        for _, scales in (
+            self.workers.run(partial(finite_work, make), first, "scaling units for random directions")
+            if missing
+            else ()
+        ):
             for layer in missing:
                 save(stores[layer], scales[layer])
         return {layer: tuple(read(store, UnitScales).scales.tolist()) for layer, store in stores.items()}
@@ -194,7 +198,7 @@ class DissectionPasses:
         first = parts if self.rule.is_published else parts[: max(1, len(parts) // 8)]
         ranges: dict[str, ActivationRange] = {}
         make = partial(finite_work, partial(make_range, source, plan, readings))
-        for _, result in sorted_by_shard(self.workers.run(make, first, "make_range")):
+        for _, result in sorted_by_shard(self.workers.run(make, first, "finding the range of activations")):
             for key, ends in result.items():
                 ranges[key] = ranges[key].merge(ends) if key in ranges else ends
         return ranges

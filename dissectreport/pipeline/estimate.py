@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,8 +43,11 @@ PLANTED = 9e-5
 """Seconds of one core to count the planted units of one concept in one sample."""
 PICTURES = 1000
 """Approximate number of images that are made again to be shown."""
-KEPT, KEPT_OF_CONTROL = 600, 130
-"""Bytes kept of one unit and concept in one shard, after compression, and of one unit of a control."""
+KEPT, KEPT_OF_CONTROL, FEW_PIXELS = 37.0, 10.0, 30.0
+"""Bytes kept of one unit and concept in one shard, after compression, and of one unit of a control, for each doubling
+of the pixels of a concept above so few: the counts of a concept of few pixels are mostly zeros."""
+KEPT_OF_UNIT, KEPT_OF_PAIR = 1900, 1.3
+"""Bytes kept of one unit in one shard whatever its concepts, and of one pair of units."""
 ANALYSIS, UNIT = 0.016, 0.035
 """Seconds of one core to analyse one unit of a layer or a control, and to render one."""
 START = 4.0
@@ -166,10 +170,12 @@ def artifact_seconds(
 
 
 def disk_bytes(job: Job, cost: NetworksCost, known: int) -> float:
-    """Bytes that will be added to the cache; `known` samples are in it."""
+    """Bytes that will be added to the cache by counting; `known` samples are in it."""
     # Of a large vocabulary few concepts occur; a shard holds some more than its first batch.
-    kept = KEPT + (readings(job) - 1) * KEPT_OF_CONTROL
-    return (job.samples - known) / job.plan.shard * cost.units * kept * cost.concepts
+    doublings = math.log2(1 + job.plan.shard * job.plan.grid**2 / max(cost.concepts, 1) / FEW_PIXELS)
+    kept = (KEPT + (readings(job) - 1) * KEPT_OF_CONTROL) * doublings * cost.concepts
+    alone = KEPT_OF_UNIT + KEPT_OF_PAIR * cost.units / max(len(job.layers), 1)
+    return (job.samples - known) / job.plan.shard * cost.units * (kept + alone)
 
 
 def site_seconds(job: Job, units: int) -> dict[Task, float]:

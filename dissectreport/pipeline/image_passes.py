@@ -74,7 +74,9 @@ class ImagePasses:
 
         store = self.runner.open("segmented", {**self._real_facts(), "count": TRUST})
         if not self.runner.is_intact(store, SegmentedImages.FILE):
-            for _, images in self.workers.run(partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)]):
+            for _, images in self.workers.run(
+                partial(make_segmented_images, self.job.source, TRUST), [Shard(0, 0, 1)], "labelling some real images"
+            ):
                 save(store, images)
         return store.folder.name
 

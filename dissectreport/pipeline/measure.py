@@ -88,7 +88,7 @@ def measured_costs(job: Job, workers: Workers) -> Costs:
     edited |= {job.artifacts.layer: True} if job.artifacts is not None else {}
     make = partial(make_costs, job.source, job.layers, edited, job.plan.seed)
     first = Shard(0, 0, min(job.plan.batch, job.samples))
-    ((_, costs),) = workers.run(partial(finite_work, make), [first], "make_costs")
+    ((_, costs),) = workers.run(partial(finite_work, make), [first], "timing the networks")
     return costs
 
 
