@@ -792,6 +792,15 @@ def test_an_editor_may_mark_a_description_as_unicode_and_end_its_lines_as_window
     assert plugins.generator("mine.toml").image_size == (32, 32)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['weights = ""', 'part = ""', 'prefix = " "', 'segmenter = ","', "layers = []", 'layers = ["body.1", ""]'],
+)
+def test_an_empty_value_of_a_description_is_not_taken_for_none(place: Path, line: str) -> None:
+    with pytest.raises(BadOption, match=f"{line.split()[0]} is empty; give a value, or remove the line"):
+        plugins.generator(write(place, f'network = "./net.py:Mlp"\nlatent = 6\n{line}\n'))
+
+
 def test_a_description_that_is_not_there_is_one_line(place: Path) -> None:
     with pytest.raises(UnknownName, match=r"no generator other.toml: the file cannot be read"):
         plugins.generator("other.toml")

@@ -142,6 +142,14 @@ class Description:
                 raise UnknownName.of(f"key {of}in {self.path.name}:", key, known)
 
 
+def _check_values(description: Description) -> None:
+    """Refuse what is given but says nothing: without its weights, a network would be measured untrained."""
+    for key, value in description.content.items():
+        values = value if isinstance(value, list) and value else [value]
+        if any(one == [] or (isinstance(one, str) and not one.strip(" ,")) for one in values):
+            raise description.problem(f"{key} is empty; give a value, or remove the line")
+
+
 def read_description(path: Path) -> Description:
     """The description in a file; raises an UnknownName or a BadOption if it cannot be used."""
     try:
@@ -152,6 +160,7 @@ def read_description(path: Path) -> Description:
         raise BadOption(f"{path} is not TOML: {problem}") from problem
     description = Description(path, content)
     description.check_keys(content, KEYS)
+    _check_values(description)
     network, family = description.text("network"), description.text("family")
     if bool(network) == bool(family):
         raise description.problem("give either network (./file.py:Name) or family (" + ", ".join(FAMILIES) + ")")
