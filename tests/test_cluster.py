@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import dissectreport
@@ -16,6 +17,7 @@ from dissectreport.errors import BadOption, DissectReportError, ModelError, Time
 from dissectreport.pipeline.options import Options
 from dissectreport.run.cluster import RayWorkers
 from dissectreport.run.shards import Shard, shards
+from dissectreport.stats.base import Ints
 
 pytestmark = pytest.mark.slow
 ray: Any = pytest.importorskip("ray")
@@ -76,6 +78,22 @@ def test_a_lost_worker_and_a_lost_machine_are_replaced(cluster: Any, tmp_path: P
     assert {machine for _, _, machine in found} - machines, "the machine that joined was used"
     assert sorted((shard.number, first) for shard, first, _ in found) == [(s.number, s.first) for s in parts]
     assert len(list(tmp_path.glob("loaded-*"))) <= 5, "once for each worker, and for each that was replaced"
+
+
+def make_writing(values: Ints) -> Callable[[Shard], int]:
+    """Work that changes an array that it was given."""
+
+    def work(shard: Shard) -> int:
+        values[0] = shard.number
+        return int(values.sum())
+
+    return work
+
+
+def test_work_has_arrays_of_its_own(cluster: Any) -> None:
+    with RayWorkers("auto", 1) as workers:
+        found = dict(workers.run(partial(make_writing, np.ones(1 << 18, np.int64)), shards(2, 1)))
+    assert sorted(found.values()) == [(1 << 18) - 1, 1 << 18]
 
 
 def test_trouble_of_the_work_is_one_line(cluster: Any) -> None:

@@ -71,7 +71,8 @@ class RayWorkers(Workers):
         if not self._owns:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        more = {"num_cpus": self.wanted or None} if address == LOCAL else {"address": address}
+        # With "local", and not without an address, Ray starts a cluster though another one runs on this machine.
+        more = {"address": LOCAL, "num_cpus": self.wanted or None} if address == LOCAL else {"address": address}
         try:
             self.ray.init(**more, include_dashboard=False if address == LOCAL else None, namespace=NAME)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -99,7 +100,8 @@ class RayWorkers(Workers):
     def _on_actors(self, make: Make[T, R], shards: Sequence[T]) -> Iterator[tuple[T, Answer[R]]]:
         """Each shard with its result, as actors finish them."""
         self.passes += 1
-        work = self.ray.put(make)
+        # As bytes: arrays that Ray itself unpacks cannot be written, about which torch complains on every machine.
+        work = self.ray.put(self.ray.cloudpickle.dumps(make))
         left = deque(shards)
         waiting: dict[Any, tuple[T, Any]] = {}
         longest = 0.0
@@ -211,7 +213,7 @@ class Worker:
         """The result of a shard of the pass of this number."""
         with engine.keeping(self.kept):
             if number != self.number:
-                self.make, self.number = cache(lambda: _ray().get(work[0])()), number
+                self.make, self.number = cache(lambda: _ray().cloudpickle.loads(_ray().get(work[0]))()), number
             return engine.answer_of(self.make, shard)
 
 
