@@ -95,8 +95,10 @@ def test_a_declared_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_declared_name_takes_what_stands_behind_its_colon(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(file.parent))
     declare(monkeypatch, ("mine", "mine:takes_words"))
-    for argument in ("a,b", "owner/name@v2:a,b", "./folder", "works", ""):
+    for argument in ("a,b", "owner/name@v2:a,b", "./folder", "works"):
         assert plugins.generator(f"mine:{argument}").name == argument
+    with pytest.raises(ModelError, match="the name of 'mine:' must be a text, not ''"):
+        plugins.generator("mine:")
 
 
 def test_a_declared_name_wins_over_a_module_of_that_name(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
