@@ -20,6 +20,7 @@ from dissectreport.errors import DissectReportError, ModelError, OutputError, an
 from dissectreport.pipeline.reproduce import comma_joined
 from dissectreport.pipeline.requests import with_commas
 from dissectreport.run.engine import Workers
+from tests.support.processes import accept_ctrl_c
 from tests.support.tiers import extended
 
 PROGRAM = [sys.executable, "-m", "dissectreport"]
@@ -240,7 +241,14 @@ sys.meta_path.insert(0, Stop)
 sys.argv[1:] = ["models"]
 main()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=accept_ctrl_c,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "dissectreport: stopped\n")
 
 
