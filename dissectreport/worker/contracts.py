@@ -16,7 +16,7 @@ from dissectreport.errors import SegmenterError
 from dissectreport.records.behaviour import SAME_LABELS
 from dissectreport.vocabulary import Vocabulary
 from dissectreport.worker.first_batch import CLOSE
-from dissectreport.worker.loaded_networks import Models
+from dissectreport.worker.loaded_networks import ROUNDING, Models
 
 FEW = 2
 """Samples that are computed again, outside of their batch."""
@@ -26,8 +26,6 @@ MARGIN = 0.05
 """How much less probable a concept must be where it is labelled than elsewhere, to be that of another number."""
 NEARLY_ALL = 0.9
 """Share of the pixels of a label in which another concept must be more probable, to be a contradiction."""
-ROUNDING = 1e-3
-"""How far a probability may lie outside 0 and 1."""
 
 
 def cautions(models: Models, z: Tensor, images: Tensor, labels: Tensor, repeats: bool) -> tuple[str, ...]:
@@ -36,7 +34,7 @@ def cautions(models: Models, z: Tensor, images: Tensor, labels: Tensor, repeats:
     Where images do not repeat, they cannot be compared with those of another batch.
     """
     with torch.no_grad():
-        check_confidence(models, images[:FEW])
+        models.confidence(images[:FEW])
         check_probabilities(models, images[:FEW], labels[:FEW])
         lines = [_generator_caution(models, z, images) if repeats else "", segmenter_caution(models, images, labels)]
     return tuple(line for line in lines if line)
@@ -79,11 +77,6 @@ def _are_same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and float((one == other).float().mean()) >= SAME_LABELS
 
 
-def check_confidence(models: Models, images: Tensor) -> None:
-    """Refuse confidence that is no probability."""
-    _check_range(models, "confidence", models.confidence(images))
-
-
 def check_probabilities(models: Models, images: Tensor, labels: Tensor) -> None:
     """Refuse probabilities outside 0 and 1, and those of other concepts than the labels."""
     if not hasattr(models.segmenter, "probabilities"):
@@ -93,7 +86,7 @@ def check_probabilities(models: Models, images: Tensor, labels: Tensor) -> None:
         return
     compared = _with_next_numbers(models.segmenter.vocabulary, present)
     probabilities = models.probabilities(images, compared).float()
-    _check_range(models, "probabilities", probabilities)
+    models.check_probable("probabilities", float(probabilities.min()), float(probabilities.max()))
     sized = interpolate(probabilities, labels.shape[2:], mode="nearest")
     by_number = dict(zip(compared, sized.unbind(1), strict=True))
     lines = [_contradiction(models.segmenter.vocabulary, by_number, labels, number) for number in present]
@@ -126,12 +119,3 @@ def _contradiction(vocabulary: Vocabulary, probabilities: Mapping[int, Tensor], 
 
 def _is_large(labels: Tensor, number: int) -> bool:
     return float((labels == number).any(1).float().mean()) >= LARGE
-
-
-def _check_range(models: Models, what: str, values: Tensor) -> None:
-    low, high = float(values.min()), float(values.max())
-    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
-        raise SegmenterError(
-            f"segmenter {models.segmenter.name!r} returned {what} from {low:.3g} to {high:.3g}; "
-            "they must be probabilities, between 0 and 1"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,9 @@ from dissectreport.segmenters.base import Segmenter
 from dissectreport.worker.later import Later
 from dissectreport.worker.memory import without_memory_errors
 from dissectreport.worker.moving import moved
+
+ROUNDING = 1e-3
+"""How far a probability may lie outside 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -252,9 +256,19 @@ class Models:
                 f"segmenter {self.segmenter.name!r} returned confidence of shape {tuple(sure.shape)} for "
                 f"{len(images)} images; it must return ({len(images)}, height, width)"
             )
-        if not torch.isfinite(sure).all():
+        low, high = torch.stack(torch.aminmax(sure.detach().float())).tolist()
+        if not math.isfinite(low + high):
             raise SegmenterError(f"segmenter {self.segmenter.name!r} returned confidence that is not finite")
+        self.check_probable("confidence", low, high)
         return sure
+
+    def check_probable(self, what: str, low: float, high: float) -> None:
+        """Refuse results of the segmenter whose least and largest are these, if they are no probabilities."""
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+            raise SegmenterError(
+                f"segmenter {self.segmenter.name!r} returned {what} from {low:.3g} to {high:.3g}; "
+                "they must be probabilities, between 0 and 1"
+            )
 
     def probabilities(self, images: Tensor, concepts: Sequence[int]) -> Tensor:
         """(n, k, h, w) checked probabilities of k concepts, with gradients."""
