@@ -68,7 +68,7 @@ class Vocabulary:
 
 
 def check_names(concepts: Sequence[Concept]) -> None:
-    """Raise a ValueError for concepts that cannot be told apart, or whose name is empty or no text."""
+    """Raise a ValueError for concepts that occur twice, or whose name is empty or no text."""
     unnamed = [number for number, concept in enumerate(concepts) if not str(concept.name).strip()]
     if unnamed:
         numbers = ", ".join(map(str, unnamed[:5]))

@@ -21,7 +21,7 @@ from dissectreport.stats.ablated_areas import AblatedAreas
 from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.paired import Paired
-from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair, open_held_out, pixel_counts
+from dissectreport.worker.edited_model import EditedModel, batches_of, image_pair, open_held_out
 from dissectreport.worker.later import Later
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
@@ -42,7 +42,7 @@ def make_ablations(
                 at = model.open(key.held_out_seed, first, count, later)
                 labels = model.labels_at(at, at.activations, later)
                 pixels = labels.shape[2] * labels.shape[3]
-                later.take(pixel_counts(labels, len(model.networks.segmenter.vocabulary)), before.append)
+                model.take_labelled(labels, later, before.append)
                 model.take_areas(at, [Edit(units) for units in sets], later, after.append)
         every, edited_areas = np.concatenate(before), np.concatenate(after)
         numbers, samples = np.arange(every.shape[1]), samples_of(shard)

@@ -98,6 +98,10 @@ class EditedModel:
                 "choose another --intervention-layer, or --precision float32",
             )
 
+    def check_later(self, images: Tensor, later: Later) -> None:
+        """Check that images are finite, together with all else that an accelerator is waited for."""
+        later.take(all_finite(images), self.check)
+
     def labels(self, images: Tensor, later: Later | None = None) -> Tensor:
         """(n, slots, h, w) concept numbers."""
         with torch.no_grad(), self.autocast():
@@ -114,7 +118,7 @@ class EditedModel:
             if later is None:
                 return self.labels(self.images(at, activations))
             images = self.unchecked_images(at, activations)
-            later.take(all_finite(images), self.check)
+            self.check_later(images, later)
             return self.labels(images, later)
 
     def areas(self, at: Prefix, activations: Tensor) -> Ints:
@@ -131,8 +135,11 @@ class EditedModel:
 
     def take_pixels(self, images: Tensor, later: Later, use: Callable[[Ints], object]) -> None:
         """The same, given to `use` later, together with all else that an accelerator is waited for."""
-        later.take(all_finite(images), self.check)
-        labels = self.labels(images, later)
+        self.check_later(images, later)
+        self.take_labelled(self.labels(images, later), later, use)
+
+    def take_labelled(self, labels: Tensor, later: Later, use: Callable[[Ints], object]) -> None:
+        """(n, c) pixels of every concept in (n, slots, h, w) labels, given to `use` later."""
         later.take(pixel_counts(labels, len(self.networks.segmenter.vocabulary)), use)
 
     def variants(self, at: Prefix, edits: Sequence[Edit]) -> Iterator[Tensor]:
@@ -189,7 +196,7 @@ class EditedModel:
         """The same, given to `use` later."""
         parts: list[NDArray[np.float32]] = []
         for images in self.variants(at, edits):
-            later.take(all_finite(images), self.check)
+            self.check_later(images, later)
             with torch.no_grad():
                 later.take(self.features(images), parts.append)
         later.then(lambda: use(_by_image(parts, len(at.z))))

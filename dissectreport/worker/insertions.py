@@ -18,7 +18,7 @@ from dissectreport.stats.areas import Areas
 from dissectreport.stats.base import Ints
 from dissectreport.stats.insertions import Insertions
 from dissectreport.stats.patch_contexts import PatchContexts
-from dissectreport.worker.edited_model import EditedModel, batches_of, open_held_out, pixel_counts
+from dissectreport.worker.edited_model import EditedModel, batches_of, open_held_out
 from dissectreport.worker.later import Later
 from dissectreport.worker.loaded_networks import Source
 from dissectreport.worker.observing import samples_of
@@ -38,7 +38,7 @@ def make_contexts(source: Source, key: InterventionKey) -> Callable[[Shard], tup
                 labels = model.labels_at(at, at.activations, later)
                 grid = labels.shape[2] * labels.shape[3]
                 later.take(contexts_at(labels, key.contexts, patch_grid(*at.size)), contexts.append)
-                later.take(pixel_counts(labels, len(model.networks.segmenter.vocabulary)), pixels.append)
+                model.take_labelled(labels, later, pixels.append)
         every = np.concatenate(pixels)
         areas = Areas(samples_of(shard), np.arange(every.shape[1]), every, grid)
         return PatchContexts(samples_of(shard), np.concatenate(contexts)), areas
