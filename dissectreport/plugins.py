@@ -41,8 +41,7 @@ from dissectreport.errors import (
     UnknownName,
     answered,
 )
-from dissectreport.files import sha256
-from dissectreport.run.addresses import DESCRIPTION, checkpoint_of, split_directions, split_settings, unquoted_path
+from dissectreport.run.addresses import DESCRIPTION, ModelAddress, checkpoint_of, split_names, unquoted_path
 from dissectreport.run.surroundings import surroundings_kept
 from dissectreport.structured import parse_json
 from dissectreport.vocabulary import Vocabulary
@@ -115,25 +114,29 @@ def generator(name: str, weights: str = "") -> Generator:
 
     Raises an UnknownName, or a ModelError if it cannot be made or is not a `Generator`.
     """
-    name, files = split_directions(name)
-    made = _generator(name, weights)
-    if not files:
+    address = ModelAddress.read(name)
+    made = _generator(address, weights)
+    if not address.directions:
         return made
     from dissectreport.models.directions import with_directions  # imports torch
 
-    return answered(ModelError, f"{name} cannot be given directions", lambda: with_directions(made, files))
+    return answered(
+        ModelError, f"{address.model} cannot be given directions", lambda: with_directions(made, address.directions)
+    )
 
 
-def _generator(name: str, weights: str) -> Generator:
-    """The generator of a name without directions."""
-    file, settings = split_settings(name)
-    if file.endswith(DESCRIPTION):
-        return cast("Generator", _checked(GENERATORS, name, _described(Path(file), weights, settings)))
-    if name not in names(GENERATORS) and (path := checkpoint_of(name)) is not None:
-        return cast("Generator", _checked(GENERATORS, name, _recognised(path, settings, weights)))
-    if not settings:
+def _generator(address: ModelAddress, weights: str) -> Generator:
+    """The generator at an address, without directions."""
+    name, settings = address.name, address.settings
+    if name.endswith(DESCRIPTION):
+        made = _described(Path(name), weights, settings)
+    elif address.model not in names(GENERATORS) and (path := address.checkpoint) is not None:
+        made = _recognised(path, settings, weights)
+    elif settings:
+        made = _reading(name, settings, weights)
+    else:
         return cast("Generator", _load(GENERATORS, name, weights))
-    return cast("Generator", _checked(GENERATORS, name, _reading(file, settings, weights)))
+    return cast("Generator", _checked(GENERATORS, address.model, made))
 
 
 def _reading(name: str, settings: str, weights: str) -> object:
@@ -191,28 +194,12 @@ def segmenter(name: str) -> Segmenter:
     return merged([cast("Segmenter", _load(SEGMENTERS, part)) for part in parts])
 
 
-def split_names(name: str) -> list[str]:
-    """The names that are joined by +; the address of an existing file with + in its path is one name."""
-    file, _, function = name.rpartition(":")
-    is_address = file.endswith(".py") and "+" not in function and Path(file).is_file()
-    return [name] if is_address else name.split("+")
-
-
 def features(name: str, weights: str = "") -> FeatureNetwork:
     """The feature network of this name, with weights from the file `weights` if one is given.
 
     Raises an UnknownName, or a FeaturesError if it cannot be made or is not a `FeatureNetwork`.
     """
     return cast("FeatureNetwork", _load(FEATURES, name, weights))
-
-
-def source_digest(name: str) -> str:
-    """The SHA-256 of every file in the addresses ./file.py:function of `name`; '' for other names.
-
-    It is a part of cache keys, because an edited file may be another model with the same weights.
-    """
-    modules = [part.rpartition(":")[0] for part in split_names(split_directions(name)[0])]
-    return " ".join(sha256(Path(module), links=True) for module in modules if module.endswith(".py"))
 
 
 def names(group: PluginGroup) -> list[str]:

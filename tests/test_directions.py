@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dissectreport import plugins
-from dissectreport.cache.records import is_named_by_content, source_of
+from dissectreport.cache.records import is_named_by_content
 from dissectreport.errors import BadOption, ModelError, UnknownName, WeightsError
 from dissectreport.models import planted
 from dissectreport.models.directions import read_directions, with_directions
@@ -21,7 +21,8 @@ from dissectreport.networks import hooks
 from dissectreport.networks.edits import Edit, editing, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.options import Options
-from dissectreport.run.addresses import split_directions, with_settings
+from dissectreport.pipeline.provenance import source_digest
+from dissectreport.run.addresses import ModelAddress, source_of, with_settings
 
 LAYER = "mixed"
 UNITS = planted.MIXED
@@ -210,12 +211,16 @@ def test_the_name_of_a_model_has_its_directions(tmp_path, monkeypatch):
     save_file({"directions": orthogonal()}, tmp_path / "a b,c+d.safetensors")
     options = Options("planted", directions=("mixed=a b,c+d.safetensors",))
     assert options.directions == ()
-    assert split_directions(options.model) == ("planted", ((LAYER, Path("a b,c+d.safetensors")),))
+    assert ModelAddress.read(options.model) == ModelAddress(
+        "planted", directions=((LAYER, Path("a b,c+d.safetensors")),)
+    )
     generator = plugins.generator(options.model)
     assert generator.default_layers == ("mixed.directions",)
-    assert plugins.source_digest(options.model) == ""
+    assert source_digest(options.model) == ""
     both = with_settings("ffhq.pkl", 0.7, None, ("3", "5"), "", None, ("b4=a.npz", "b8=b.npz"))
-    assert split_directions(both) == ("ffhq.pkl:psi=0.7,label=3+5", (("b4", Path("a.npz")), ("b8", Path("b.npz"))))
+    assert ModelAddress.read(both) == ModelAddress(
+        "ffhq.pkl", "psi=0.7,label=3+5", (("b4", Path("a.npz")), ("b8", Path("b.npz")))
+    )
 
 
 SPARSE = {"encoder": np.ones((4, 2)), "decoder": np.ones((2, 4))}

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from dissectreport import plugins
 from dissectreport.cli.app import app
+from dissectreport.run.addresses import split_names
 from dissectreport.segmenters.words import parse_words
 from dissectreport.worker.loaded_networks import Models, Source
 from tests.support.documents import blocks
@@ -60,7 +61,7 @@ def test_the_segmenters_of_the_page_can_be_measured_with(folder: Path, name: str
 
 def test_every_segmenter_of_a_command_is_a_name_that_is_understood(folder: Path) -> None:
     known = plugins.names(plugins.SEGMENTERS)
-    for part in (part for name in names() for part in plugins.split_names(name)):
+    for part in (part for name in names() for part in split_names(name)):
         head, _, argument = part.partition(":")
         assert head in known or (head.endswith(".py") and Path(head).is_file()), part
         if head == "words":

@@ -41,7 +41,7 @@ from dissectreport.networks import hooks
 from dissectreport.networks.edits import Edit, editing, run_prefix
 from dissectreport.networks.latents import latents
 from dissectreport.pipeline.options import Options
-from dissectreport.run.addresses import checkpoint_of, split_settings, with_settings
+from dissectreport.run.addresses import ModelAddress, with_settings
 
 FOLDER = Path(__file__).parent / "fixtures" / "families"
 EXPECTED: Mapping[str, Any] = json.loads((FOLDER / "expected.json").read_text())
@@ -708,15 +708,15 @@ def test_a_name_is_a_checkpoint_if_it_ends_like_one_or_is_a_file(tmp_path: Path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").write_text("{}")
     checkpoints = ("ffhq.pkl", "a/b.pth:psi=0.5", f"{tmp_path}/weights", f"{tmp_path}/folder")
-    assert all(checkpoint_of(name) is not None for name in checkpoints)
+    assert all(ModelAddress.read(name).checkpoint is not None for name in checkpoints)
     others = ("scenes_pgan", "mine.toml", "./net.py:load", "package.module:load", "words:a,b", str(tmp_path))
-    assert not any(checkpoint_of(name) for name in others)
+    assert not any(ModelAddress.read(name).checkpoint for name in others)
 
 
 def test_settings_stand_behind_the_name_and_are_read_again() -> None:
     name = with_settings("ffhq.pkl", 0.7, 8, ("3", "5"), "none")
-    assert split_settings(name) == ("ffhq.pkl", "psi=0.7,cutoff=8,label=3+5,noise=none")
-    sampling = settings_of(split_settings(name)[1]).sampling
+    assert ModelAddress.read(name) == ModelAddress("ffhq.pkl", "psi=0.7,cutoff=8,label=3+5,noise=none")
+    sampling = settings_of(ModelAddress.read(name).settings).sampling
     assert sampling == Sampling(0.7, 8, (3, 5), "none")
     assert named(Path("ffhq.pkl"), sampling) == "ffhq (psi 0.7, cutoff 8, label 3, 5, noise none)"
     assert with_settings("ffhq.pkl", None, None, (), "") == "ffhq.pkl"

@@ -27,7 +27,7 @@ from dissectreport.pipeline.words import FEWEST, read_words
 from dissectreport.publish.github_pages import pages_address
 from dissectreport.publish.serve import Changes, Handler
 from dissectreport.report.site.build import write_site
-from dissectreport.run.addresses import checkpoint_of, split_directions, with_settings
+from dissectreport.run.addresses import ModelAddress, checkpoint_of, with_settings
 from dissectreport.run.shards import RunPart
 from dissectreport.segmenters.mask_files import check_sizes, concepts_in, find_layout
 from tests.support.dissections import example_dissection
@@ -122,8 +122,8 @@ USES = {
     "--shard": RunPart.parse,
     "settings": settings_of,
     "model": checkpoint_of,
-    "directions": split_directions,
-    "--directions": lambda words: split_directions(with_settings("a.pt", None, None, (), "", None, (words,))),
+    "directions": ModelAddress.read,
+    "--directions": lambda words: ModelAddress.read(with_settings("a.pt", None, None, (), "", None, (words,))),
     "remote": pages_address,
 }
 """What reads words that people write, by where they stand."""

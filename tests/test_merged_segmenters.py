@@ -14,7 +14,7 @@ from torch import Tensor
 from dissectreport import plugins
 from dissectreport.analysis.assemble import trained
 from dissectreport.errors import BadOption, SegmenterError, UnknownName
-from dissectreport.pipeline.provenance import identity
+from dissectreport.pipeline.provenance import identity, source_digest
 from dissectreport.segmenters import colour, planted, scenes
 from dissectreport.segmenters.base import Concept, Vocabulary
 from dissectreport.segmenters.colour import COLOURS
@@ -287,4 +287,4 @@ def test_a_file_with_a_plus_in_its_name_stays_whole_alone(tmp_path: Path) -> Non
     path = tmp_path / "a+b.py"
     path.write_text(FILE)
     assert plugins.segmenter(f"{path}:load").name == "planted"
-    assert plugins.source_digest(f"{path}:load")
+    assert source_digest(f"{path}:load")

@@ -14,7 +14,7 @@ import pytest
 from dissectreport.analysis.artifacts.quality import Reference
 from dissectreport.analysis.artifacts.repair_quality import Qualities, SizeChanges
 from dissectreport.cache.reader import FIELDS, NAMES, CacheReader, save
-from dissectreport.cache.records import every, source_of
+from dissectreport.cache.records import every
 from dissectreport.cache.store import Store
 from dissectreport.errors import CacheError
 from dissectreport.records.artifacts import (
@@ -37,6 +37,7 @@ from dissectreport.records.interventions import (
     UnitStrips,
 )
 from dissectreport.records.reader import Stored
+from dissectreport.run.addresses import source_of
 from dissectreport.run.rankings import Ranking
 from dissectreport.stats.thresholds import ExactThresholds, Thresholds
 from tests.support.records import ARTIFACTS, INTERVENTIONS, RECORD

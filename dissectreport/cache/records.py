@@ -24,7 +24,7 @@ from dissectreport.records.artifacts import ArtifactRecord
 from dissectreport.records.classes import ClassRecord
 from dissectreport.records.interventions import InterventionRecord
 from dissectreport.records.painting import PaintRecord
-from dissectreport.run.addresses import CODE, DESCRIPTION, DIRECTIONS, checkpoint_of, split_directions, split_settings
+from dissectreport.run.addresses import CODE, source_of
 from dissectreport.run.plain import check_types
 from dissectreport.run.plan import FORMAT, Plan
 from dissectreport.vocabulary import Concept, Vocabulary
@@ -214,30 +214,6 @@ class Wanted:
 
 
 ANY = Wanted()
-
-
-def source_of(model: str) -> str:
-    """The whole path of the file in an address (mine.toml, ./file.py:function), wherever it was typed; '' for names.
-
-    Settings stay behind the path of a checkpoint, because a model with others is another model. Bytes of a path that
-    are not UTF-8 are written as \\xe9. A model with directions is one of its own, by their files.
-    """
-    model, files = split_directions(model)
-    if files:
-        return ":".join(
-            [source_of(model) or model, DIRECTIONS + "+".join(f"{layer}={_whole(f)}" for layer, f in files)]
-        )
-    place, colon, function = model.rpartition(":")
-    if colon and place.endswith(CODE):
-        return f"{_whole(place)}:{function}"
-    path, settings = split_settings(model)
-    if not path.endswith(DESCRIPTION) and checkpoint_of(model) is None:
-        return ""
-    return ":".join(filter(None, (_whole(path), settings)))
-
-
-def _whole(path: str | Path) -> str:
-    return os.fsencode(Path(path).expanduser().resolve()).decode("utf-8", "backslashreplace")
 
 
 def is_named_by_content(source: str) -> bool:

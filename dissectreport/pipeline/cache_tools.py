@@ -17,6 +17,7 @@ from dissectreport.errors import FolderError, UnknownName
 from dissectreport.files import Say, silent
 from dissectreport.pipeline import journal
 from dissectreport.pipeline.journal import News
+from dissectreport.run.addresses import source_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def status(cache: Path | None, model: str = "") -> RunStatus:
     folder = cache or files.default_folder()
     news, measured = list(journal.every(folder)), list(records.every(folder))
     if model:
-        source = records.source_of(model)
+        source = source_of(model)
         of_model = [one for one in news if (one.source == source if source else one.model == model)]
         mine = records.of_model(measured, model)
         if not of_model and not mine:

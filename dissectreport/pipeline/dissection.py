@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from dissectreport.cache.reader import read, save, shard_name, stat_of
-from dissectreport.cache.records import LayerRecord, Record, is_named_by_content, source_of, unique_name
+from dissectreport.cache.records import LayerRecord, Record, is_named_by_content, unique_name
 from dissectreport.cache.store import Store, digest
 from dissectreport.errors import ModelError, counted
 from dissectreport.pipeline.image_passes import ImagePasses
@@ -21,6 +21,7 @@ from dissectreport.pipeline.reproduce import publishable_facts, reproduce
 from dissectreport.pipeline.tasks import Task
 from dissectreport.records.dissection import StoredThresholds, UnitScales
 from dissectreport.run import engine
+from dissectreport.run.addresses import source_of
 from dissectreport.run.plan import ROTATIONS, Plan, Reading
 from dissectreport.run.rules import Rule, rule_named
 from dissectreport.run.shards import WHOLE, RunPart, Shard, shards

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dissectreport.cache.records import source_of
 from dissectreport.cache.store import fingerprint, read_json
 from dissectreport.errors import CacheError, OutputError
 from dissectreport.files import write
 from dissectreport.pipeline.options import MachineOptions, Options
 from dissectreport.pipeline.reporter import Reporter
 from dissectreport.pipeline.schedule import Pace, Schedule
+from dissectreport.run.addresses import source_of
 from dissectreport.run.plain import check_types
 from dissectreport.run.shards import WHOLE, RunPart
 

@@ -95,7 +95,7 @@ def prepare(options: Options) -> Job:
         networks = resolve_networks(options)
     if not ARTIFACT_BUDGETS[budget.name].second:
         networks = replace(networks, second="")
-    options = with_quick_defaults(with_whole_names(options, networks), rule, networks.generator)
+    options = with_quick_defaults(with_whole_names(options, networks), rule, networks.generator.default_layers)
     layers = resolve_layers(options, networks.generator)
     samples, plan = resolve_plan(options, rule, networks)
     interventions = resolve_interventions(options, layers, networks, budget)
@@ -161,17 +161,12 @@ def with_whole_names(options: Options, networks: Networks) -> Options:
     return replace(options, layers=layers, concepts=with_commas(options.concepts, networks.segmenter.vocabulary.names))
 
 
-def with_quick_defaults(options: Options, rule: Rule, generator: Generator) -> Options:
-    """The options of a quick run: few images and pixels, the first, middle and last layer."""
+def with_quick_defaults(options: Options, rule: Rule, layers: tuple[str, ...]) -> Options:
+    """The options of a quick run: few images and pixels, the first, middle and last of the layers."""
     if not options.quick:
         return options
-    from dissectreport.models.base import max_samples
-
-    layers, most = generator.default_layers, max_samples(generator)
-    samples = QUICK_SAMPLES if most is None else min(QUICK_SAMPLES, most)
     return replace(
         options,
-        samples=samples if options.samples is None else options.samples,
         layers=options.layers or tuple(dict.fromkeys((layers[0], middle(layers), layers[-1]))),
         grid=options.grid or (0 if rule.is_published else QUICK_GRID),
         pilot=QUICK_PILOT,
@@ -216,7 +211,8 @@ def resolve_samples(plan: Plan, rule: Rule, options: MeasureOptions, generator: 
     """How many samples are measured, and the plan for so many: no more than the generator has."""
     from dissectreport.models.base import ImageModel, max_samples
 
-    requested = SAMPLES if options.samples is None else options.samples
+    default = QUICK_SAMPLES if options.quick else SAMPLES
+    requested = default if options.samples is None else options.samples
     most = max_samples(generator)
     if most is None:
         most = max(requested, options.pilot)
@@ -266,7 +262,7 @@ def without_unreadable_images(job: Job, reporter: Reporter) -> Job:
     for line in generator.notes():
         reporter.say(line)
     samples, plan = resolve_samples(job.plan, job.rule, job.options, generator)
-    if job.options.samples is None and samples < SAMPLES:
+    if job.options.samples is None and not job.options.quick and samples < SAMPLES:
         reporter.say(f"measuring all {samples:,} images; the default is {SAMPLES:,}")
     source = replace(job.source, left_out=generator.left_out())
     return replace(job, samples=samples, plan=plan, source=source, networks=replace(job.networks, generator=generator))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissectreport.pipeline.options import Options
-from dissectreport.run.addresses import split_directions
+from dissectreport.run.addresses import ModelAddress
 from dissectreport.run.rules import RuleName
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def reproduce(job: Job) -> str:
     """The command that measures the same numbers."""
     options = job.options
-    model, files = split_directions(options.model)
+    address = ModelAddress.read(options.model)
     words = [
         "dissectreport build",
-        shlex.quote(publishable(model)),
+        shlex.quote(publishable(address.model)),
         f"--layers {shlex.quote(comma_joined(job.layers))}",
     ]
     words += [f"--samples {job.samples}", f"--seed {options.seed}"]
@@ -41,8 +41,8 @@ def reproduce(job: Job) -> str:
     ):
         if getattr(options, name) != getattr(Options(""), name):
             words += [f"--{name.replace('_', '-')} {shlex.quote(publishable(str(getattr(options, name))))}"]
-    directions = [f"{layer}={publishable(file)}" for layer, file in files]
-    words += [f"--directions {shlex.quote(comma_joined(directions))}"] if files else []
+    directions = [f"{layer}={publishable(file)}" for layer, file in address.directions]
+    words += [f"--directions {shlex.quote(comma_joined(directions))}"] if directions else []
     words += [f"--weights {shlex.quote(publishable(options.weights))}"] if options.weights else []
     words += [f"--words {shlex.quote(publishable(options.words))}"] if options.words else []
     words += [f"--concepts {shlex.quote(comma_joined(options.concepts))}"] if options.concepts else []

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, unquote
 
 from dissectreport.errors import BadOption
@@ -34,14 +36,77 @@ CONFIG = "config.json"
 SETTINGS = re.compile(r"(?P<file>.+?):(?P<settings>(psi|cutoff|label|noise|images|validation|directions)=[^:/\\]*)")
 
 
-def split_settings(model: str) -> tuple[str, str]:
-    """What names a model, without its settings, and the settings.
+@dataclass(frozen=True)
+class ModelAddress:
+    """What the name of a model says."""
 
-    >>> split_settings("ffhq.pkl:psi=0.7,label=3"), split_settings("./net.py:generator")
-    (('ffhq.pkl', 'psi=0.7,label=3'), ('./net.py:generator', ''))
-    """
-    match = SETTINGS.fullmatch(model)
-    return (match["file"], match["settings"]) if match else (model, "")
+    name: str
+    """The declared name, the address of code, or the file."""
+    settings: str = ""
+    """Its settings without directions, such as psi=0.7,label=3+5."""
+    directions: tuple[tuple[str, Path], ...] = ()
+    """The layers that have directions, with their files."""
+
+    @classmethod
+    def read(cls, model: str) -> Self:
+        """Read a name.
+
+        >>> ModelAddress.read("ffhq.pkl:psi=0.7,directions=b8%3Da.npz")
+        ModelAddress(name='ffhq.pkl', settings='psi=0.7', directions=(('b8', PosixPath('a.npz')),))
+        >>> ModelAddress.read("./net.py:generator")
+        ModelAddress(name='./net.py:generator', settings='', directions=())
+        """
+        match = SETTINGS.fullmatch(model)
+        if not match:
+            return cls(model)
+        pairs = match["settings"].split(",")
+        files = [
+            unquote(file, errors="surrogateescape").partition("=")
+            for pair in pairs
+            if pair.startswith(DIRECTIONS)
+            for file in pair.removeprefix(DIRECTIONS).split("+")
+            if file
+        ]
+        settings = ",".join(pair for pair in pairs if not pair.startswith(DIRECTIONS))
+        return cls(match["file"], settings, tuple((layer, Path(file)) for layer, _, file in files))
+
+    @property
+    def model(self) -> str:
+        """The name without directions."""
+        return ":".join(filter(None, (self.name, self.settings)))
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file or folder of weights that is named; None if something else is."""
+        return checkpoint_of(self.name)
+
+    @property
+    def source(self) -> str:
+        """The whole path of the file that is named, wherever it was typed; '' for declared names.
+
+        Settings stay behind the path of a checkpoint, because a model with others is another model. Bytes of a path
+        that are not UTF-8 are written as \\xe9. A model with directions is one of its own, by their files.
+        """
+        place, colon, function = self.name.rpartition(":")
+        if colon and place.endswith(CODE) and not self.settings:
+            source = f"{_whole(place)}:{function}"
+        elif self.name.endswith(DESCRIPTION) or self.checkpoint is not None:
+            source = ":".join(filter(None, (_whole(self.name), self.settings)))
+        else:
+            source = ""
+        if not self.directions:
+            return source
+        files = "+".join(f"{layer}={_whole(file)}" for layer, file in self.directions)
+        return f"{source or self.model}:{DIRECTIONS}{files}"
+
+
+def _whole(path: str | Path) -> str:
+    return os.fsencode(Path(path).expanduser().resolve()).decode("utf-8", "backslashreplace")
+
+
+def source_of(model: str) -> str:
+    """The whole path of the file that a model's name refers to, as `ModelAddress.source`."""
+    return ModelAddress.read(model).source
 
 
 def with_settings(
@@ -72,7 +137,8 @@ def with_settings(
         "directions": "+".join(map(_quoted_file, directions)) or None,
     }
     words = [f"{name}={value}" for name, value in values.items() if value is not None]
-    name, before = split_settings(model)
+    match = SETTINGS.fullmatch(model)
+    name, before = (match["file"], match["settings"]) if match else (model, "")
     settings = ",".join([*([before] if before else []), *words])
     return f"{name}:{settings}" if settings else name
 
@@ -82,27 +148,6 @@ def _quoted_file(text: str) -> str:
     if not layer or not file:
         raise BadOption(f"directions are given as LAYER=FILE, such as layer4=directions.safetensors, not {text!r}")
     return _quoted(f"{layer}{equals}{file}", "")
-
-
-def split_directions(model: str) -> tuple[str, tuple[tuple[str, Path], ...]]:
-    """What names a model, without directions, and the layers that have them with their files.
-
-    >>> split_directions("ffhq.pkl:psi=0.7,directions=b8%3Da.npz")
-    ('ffhq.pkl:psi=0.7', (('b8', PosixPath('a.npz')),))
-    """
-    name, settings = split_settings(model)
-    pairs = settings.split(",") if settings else []
-    others = [pair for pair in pairs if not pair.startswith(DIRECTIONS)]
-    files = [
-        unquote(file, errors="surrogateescape").partition("=")
-        for pair in pairs
-        if pair.startswith(DIRECTIONS)
-        for file in pair.removeprefix(DIRECTIONS).split("+")
-        if file
-    ]
-    return ":".join([name, *([",".join(others)] if others else [])]), tuple(
-        (layer, Path(file)) for layer, _, file in files
-    )
 
 
 def quoted_path(path: Path, safe: str = "") -> str:
@@ -136,12 +181,11 @@ def is_weights(name: str) -> bool:
     return name.lower().endswith(CHECKPOINTS) or (name.endswith(".json") and INDEX in name)
 
 
-def checkpoint_of(model: str) -> Path | None:
-    """The file or folder of weights that a name refers to; None if it is another kind of name.
+def checkpoint_of(name: str) -> Path | None:
+    """The file or folder of weights that a name without settings refers to; None if it is another kind of name.
 
     A file counts by the end of its name, or if it is there; a folder counts if it has a file of weights.
     """
-    name, _ = split_settings(model)
     # Functions of os.path, because a name need not be that of a file: it may be too long for one, or begin with "~".
     path = Path(os.path.expanduser(name))  # noqa: PTH111
     if name.endswith((DESCRIPTION, CODE)) or os.path.isdir(path):  # noqa: PTH112
@@ -158,3 +202,10 @@ def _has_weights(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return CONFIG in names or any(map(is_weights, names))
+
+
+def split_names(name: str) -> list[str]:
+    """The names that are joined by +; the address of an existing file with + in its path is one name."""
+    file, _, function = name.rpartition(":")
+    is_address = file.endswith(CODE) and "+" not in function and Path(file).is_file()
+    return [name] if is_address else name.split("+")
