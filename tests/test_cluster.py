@@ -15,7 +15,7 @@ import pytest
 import dissectreport
 from dissectreport.errors import BadOption, DissectReportError, ModelError, TimeLimit
 from dissectreport.pipeline.options import Options
-from dissectreport.run.cluster import RayWorkers
+from dissectreport.run.cluster import RayWorkers, Worker
 from dissectreport.run.shards import Shard, shards
 from dissectreport.stats.base import Ints
 
@@ -123,3 +123,20 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("nobody\nthere")))
     with pytest.raises(BadOption, match=r"--ray auto does not answer as a Ray cluster \(nobody\); start one"):
         RayWorkers("auto")
+
+
+def make_counted(folder: Path) -> Callable[[Shard], int]:
+    """Work that notes each time that it is made."""
+    (folder / f"made-{time.monotonic_ns()}").touch()
+    return lambda shard: shard.first
+
+
+def test_a_worker_makes_the_work_of_a_pass_once(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    worker = Worker(str(tmp_path), 0.0)
+    work = [ray.put(ray.cloudpickle.dumps(partial(make_counted, tmp_path)))]
+    assert worker.ready()
+    for number in (1, 1, 2):
+        assert worker.run(number, work, Shard(3, 48, 16)).result == 48
+    assert len(list(tmp_path.glob("made-*"))) == 2
+    assert Worker(str(tmp_path / "missing"), 0.0).ready() and Path.cwd() == tmp_path
