@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 
 from dissectreport.cache import records
@@ -36,15 +37,23 @@ def unnoticed_in_cache(cache: Path) -> tuple[list[str], int]:
     unnoticed, tried = [], 0
     for path in sorted(path for path in cache.rglob("*") if path.is_file() and journal.FOLDER not in path.parts):
         whole = path.read_bytes()
-        for byte, bit in places(path):
-            path.write_bytes(flipped(whole, byte, bit))
-            is_sealed.cache_clear()
-            tried += 1
-            if not _is_noticed(cache, path):
-                unnoticed.append(f"{path.name} {byte}.{bit}")
-        path.write_bytes(whole)
+        # Changed in place: to write a file anew for every bit takes four times as long.
+        with path.open("r+b", buffering=0) as file:
+            for byte, bit in places(path):
+                _put(file, byte, whole[byte] ^ 1 << bit)
+                is_sealed.cache_clear()
+                tried += 1
+                if not _is_noticed(cache, path):
+                    unnoticed.append(f"{path.name} {byte}.{bit}")
+                _put(file, byte, whole[byte])
+        assert path.read_bytes() == whole
     is_sealed.cache_clear()
     return unnoticed, tried
+
+
+def _put(file: FileIO, at: int, byte: int) -> None:
+    file.seek(at)
+    file.write(bytes([byte]))
 
 
 def _is_noticed(cache: Path, path: Path) -> bool:
