@@ -80,6 +80,10 @@ NUMBER = r"(0|1|[<>−]?0\.\d+)"
 def ious_without_context(page: Page) -> list[str]:
     """Every IoU of a page without an interval and a chance level in its own box."""
     wrong = []
+    below: dict[int, list[int]] = {}
+    for number, (_, _, above, _) in enumerate(page.elements):
+        for one in above:
+            below.setdefault(one, []).append(number)
     for number, (tag, attributes, above, _) in enumerate(page.elements):
         if not (tag == "data" and "iou" in page.classes(number)):
             continue
@@ -88,7 +92,7 @@ def ious_without_context(page: Page) -> list[str]:
         if box is None:
             wrong.append(f"IoU {page.text(number)} stands alone")
             continue
-        inside = [i for i, e in enumerate(page.elements) if box in e[2]]
+        inside = below.get(box, [])
         interval = [page.text(i).strip() for i in inside if "ci" in page.classes(i)]
         chance_level = [page.text(i).strip() for i in inside if "chance_level" in page.classes(i)]
         if len(interval) != 1 or not re.fullmatch(rf"\[{NUMBER}, {NUMBER}\]", interval[0]):
@@ -97,9 +101,9 @@ def ious_without_context(page: Page) -> list[str]:
             wrong.append(f"null {chance_level}")
     for number, (tag, _, above, own) in enumerate(page.elements):
         bare = re.search(r"(?<!chance-corrected )IoU\s*[<>]?0?\.\d", "".join(own))
-        boxed = any("agree" in page.classes(a) for a in [*above, number])
-        holds = any("agree" in page.classes(i) for i, e in enumerate(page.elements) if number in e[2])
-        if bare and tag != "script" and not boxed and not holds:
+        if not bare or tag == "script":
+            continue
+        if not any("agree" in page.classes(one) for one in [*above, number, *below.get(number, [])]):
             wrong.append(f"an IoU in plain words: {''.join(own)[:80]}")
     return wrong
 
