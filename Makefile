@@ -7,6 +7,7 @@
 #   PYTEST   arguments for pytest
 #   SUBJECT  what training draws: scenes or rooms
 #   RECIPE   arguments for training; the cards beside the weights say which were used
+#   RUN      what a training in stages is called
 #   CASES    random inputs for each reader in make fuzz
 
 VENV ?= .venv
@@ -15,6 +16,7 @@ TORCH ?=
 PYTEST ?= -n auto --maxprocesses=8 --dist loadfile --durations=20
 SUBJECT ?= scenes
 RECIPE ?=
+RUN ?= churches_pgan
 CASES ?= 5000
 
 BIN := $(VENV)/bin
@@ -96,10 +98,10 @@ train-generator: $(VENV)/.ready  ## train the embedded generator of SUBJECT (hou
 	$(BIN)/python -m dissectreport.training.generator export --out training/$(SUBJECT)_pgan \
 		--weights dissectreport/models/weights/$(SUBJECT)_pgan.safetensors
 
-train-in-stages: $(VENV)/.ready  ## train a generator of churches in stages (a day or more), and export its weights
-	$(BIN)/python -m dissectreport.training.staged train --out training/churches_pgan $(RECIPE)
-	$(BIN)/python -m dissectreport.training.staged export --out training/churches_pgan \
-		--weights training/churches_pgan/churches_pgan.safetensors
+train-in-stages: $(VENV)/.ready  ## train a generator RUN of churches in stages (a day or more), and export its weights
+	$(BIN)/python -m dissectreport.training.staged train --out training/$(RUN) $(RECIPE)
+	$(BIN)/python -m dissectreport.training.staged export --out training/$(RUN) \
+		--weights training/$(RUN)/$(RUN).safetensors
 
 train-segmenter: $(VENV)/.ready  ## train the embedded segmenter of SUBJECT (an hour) and save its weights
 	$(BIN)/python -m dissectreport.training.segmenter train --out training/$(SUBJECT) --subject $(SUBJECT) $(RECIPE)

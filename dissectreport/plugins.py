@@ -132,11 +132,29 @@ def _generator(address: ModelAddress, weights: str) -> Generator:
         made = _described(Path(name), weights, settings)
     elif address.model not in names(GENERATORS) and (path := address.checkpoint) is not None:
         made = _recognised(path, settings, weights)
+    elif settings and name in names(GENERATORS) and (function := _sampled(name, settings)) is not None:
+        made = _called(GENERATORS, name, function, weights)
     elif settings:
         made = _reading(name, settings, weights)
     else:
         return cast("Generator", _load(GENERATORS, name, weights))
     return cast("Generator", _checked(GENERATORS, address.model, made))
+
+
+def _sampled(name: str, settings: str) -> object:
+    """The function of a declared name, bound to how its network is sampled; None where it takes no such setting.
+
+    The import is local because it imports torch.
+    """
+    function = _by_entry_point(GENERATORS, name)
+    if not callable(function) or "sampling" not in inspect.signature(function).parameters:
+        return None
+    from dissectreport.models.families.loading import settings_of
+
+    chosen = settings_of(settings)
+    if chosen.images or chosen.validation:
+        raise BadOption(f"{name} reads no photographs; leave out {settings}")
+    return partial(function, chosen.sampling)
 
 
 def _reading(name: str, settings: str, weights: str) -> object:

@@ -1,4 +1,4 @@
-"""The generators that come with the package: Progressive GANs that were trained on drawings."""
+"""The generators that come with the package, which were trained on drawings: Progressive GANs and a StyleGAN2."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dissectreport.checkpoints.state_dicts import channels_last
 from dissectreport.checkpoints.weight_files import read_card, read_tensors
+from dissectreport.models.families import base, stylegan2
 from dissectreport.models.network_generator import NetworkGenerator
 from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
 
@@ -70,6 +71,34 @@ def embedded(name: str, folder: Path) -> NetworkGenerator:
         training_like=lambda count: held_out_drawings(count, network.resolution, subject),
         training_like_from=lambda first, count: held_out_drawings(count, network.resolution, subject, first),
         facts={"family": "Progressive GAN", "segmenter": subject, "sha256": card["sha256"], "card": card},
+    )
+
+
+def embedded_style(name: str, folder: Path, sampling: base.Sampling = base.DEFAULT_SAMPLING) -> NetworkGenerator:
+    """The StyleGAN2 of `folder`/`name`.safetensors, checked against its card."""
+    from dissectreport.models.families.loading import named
+
+    card = read_card(folder / f"{name}.json", REINSTALL)
+    tensors = read_tensors(folder / f"{name}.safetensors", card["sha256"], REINSTALL)
+    network = channels_last(stylegan2.from_tensors(base.NetworkTensors(tensors), sampling))
+    subject = str(card["subject"])
+    return NetworkGenerator(
+        name=named(Path(name), sampling),
+        module=network,
+        inputs=network.inputs(),
+        image_size=(network.resolution, network.resolution),
+        layers=network.unit_layers,
+        default_layers=network.default_layers,
+        reinitialise=lambda seed: base.untrained(network, seed),
+        training_like=lambda count: held_out_drawings(count, network.resolution, subject),
+        training_like_from=lambda first, count: held_out_drawings(count, network.resolution, subject, first),
+        facts={
+            "family": network.title,
+            "sampling": network.describe_sampling(),
+            "segmenter": subject,
+            "sha256": card["sha256"],
+            "card": card,
+        },
     )
 
 

@@ -16,9 +16,17 @@ from torch.nn import functional
 
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.training.autoencoder import AutoencoderStage, multiscale_error
+from dissectreport.training.families import renew_noise
 from dissectreport.training.growth import grow_generator, with_coarse_layers
 from dissectreport.training.heads import Heads, Projection
-from dissectreport.training.recipes import Progress, Recipe, maybe_compile, set_learning_rate, update_average
+from dissectreport.training.recipes import (
+    Progress,
+    Recipe,
+    TrainedGenerator,
+    maybe_compile,
+    set_learning_rate,
+    update_average,
+)
 from dissectreport.training.trunk import Trunk, grow_trunk
 
 LARGEST_RATIO = 1e4
@@ -30,7 +38,7 @@ class AdversarialStage:
     def __init__(
         self,
         recipe: Recipe,
-        generator: ProgressiveGenerator,
+        generator: TrainedGenerator,
         encoder: Trunk,
         discriminator: Trunk,
         *,
@@ -62,6 +70,7 @@ class AdversarialStage:
         with torch.no_grad():
             features, mixed = self._project(images)
         latents = self._latents(features, len(images), random)
+        renew_noise(self.generator, random)
         generated = self._generate(latents)
         # The discriminators' gradients end here, and go on into the generator all at once.
         seen = generated.detach().requires_grad_()
@@ -188,14 +197,20 @@ def first_stage(recipe: Recipe, before: AutoencoderStage, *, compile_networks: b
 def next_stage(recipe: Recipe, before: AdversarialStage, images: Tensor, *, compile_networks: bool) -> AdversarialStage:
     """The stage at twice the size, grown from the one before with the help of some drawings, (n, 3, size, size)."""
     size = 2 * before.size
-    generator = grow_generator(before.generator, recipe.generator_channels(size), recipe.seed, recipe.growth_steps)
+    small, channels = _growing(before.generator), recipe.generator_channels(size)
+    generator = grow_generator(small, channels, recipe.seed, recipe.growth_steps)
     torch.manual_seed(recipe.seed + 3)
     discriminator = grow_trunk(before.discriminator, recipe.trunk_channels(size), images, recipe.growth_steps)
     encoder = before.projection.encoder
     stage = AdversarialStage(recipe, generator, encoder, discriminator, compile_networks=compile_networks)
-    with_coarse_layers(stage.average, before.average)
+    with_coarse_layers(_growing(stage.average), _growing(before.average))
     stage.heads.load_state_dict(before.heads.state_dict())
     return stage
+
+
+def _growing(generator: TrainedGenerator) -> ProgressiveGenerator:
+    assert isinstance(generator, ProgressiveGenerator), "the others have one adversarial stage"
+    return generator
 
 
 def _adam(network: torch.nn.Module) -> torch.optim.Adam:

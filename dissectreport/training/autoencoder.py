@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissectreport.models.proggan import ProgressiveGenerator
+from dissectreport.training.families import new_generator, renew_noise
 from dissectreport.training.heads import posterior
 from dissectreport.training.recipes import Progress, Recipe, maybe_compile, set_learning_rate, update_average
 from dissectreport.training.trunk import Trunk
@@ -46,8 +46,7 @@ class AutoencoderStage:
         self.planned = recipe.autoencoder_images
         self.size = recipe.stage_sizes[0]
         self.progress = Progress()
-        self.generator = ProgressiveGenerator(recipe.generator_channels(self.size))
-        self.generator.initialise(recipe.seed)
+        self.generator = new_generator(recipe, self.size)
         torch.manual_seed(recipe.seed)
         self.encoder = Trunk(self.size, recipe.trunk_channels(self.size), 2 * recipe.sizes[0])
         self.average = deepcopy(self.generator).requires_grad_(False)
@@ -62,6 +61,7 @@ class AutoencoderStage:
         set_learning_rate(self.optimiser, recipe.autoencoder_learning_rate * self._learning_rate_factor())
         mean, spread = posterior(self._encode(images))
         noise = torch.randn(mean.shape, generator=random)
+        renew_noise(self.generator, random)
         error = multiscale_error(self._generate(mean + noise * spread), images)
         nats = divergence(mean, spread)
         self.optimiser.zero_grad()

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.segmenters.unet import UNetSegmenter
 from dissectreport.training.quality import count_concepts, distance
-from dissectreport.training.recipes import to_images
+from dissectreport.training.recipes import TrainedGenerator, to_images
 
 BATCH = 20
 FEATURES_SEED = 77
@@ -78,7 +77,7 @@ class Evaluator:
         """What is seen in the held-out drawings."""
         return self._describe(to_images(self.held_out))
 
-    def __call__(self, generator: ProgressiveGenerator, count: int) -> dict[str, float | dict[str, float]]:
+    def __call__(self, generator: TrainedGenerator, count: int) -> dict[str, float | dict[str, float]]:
         """Kernel distances of `count` generated images, and each object's and part's share of its real area."""
         latents = torch.randn(count, generator.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dissectreport.drawings.dataset import HELD_OUT_SEED, draw_many
+from dissectreport.models.families.stylegan2 import StyleGAN2
 from dissectreport.models.proggan import ProgressiveGenerator
 from dissectreport.segmenters.unet import SIZE, UNetSegmenter
 
@@ -123,7 +124,7 @@ def distance(one: Tensor, other: Tensor, groups: int = 20) -> Distance:
     return Distance(round(1000 * kernel_distance(one, other), 3), round(1000 * 1.96 * error, 3))
 
 
-def assess(generator: ProgressiveGenerator, segmenter: UNetSegmenter, count: int) -> dict[str, object]:
+def assess(generator: ProgressiveGenerator | StyleGAN2, segmenter: UNetSegmenter, count: int) -> dict[str, object]:
     """Distances and areas of `count` generated images, beside those of as many held-out drawings of their size."""
     generated = observe(generated_images(generator, generator.latent_size), count, segmenter)
     drawn = observe(drawn_images(segmenter.name, generator.resolution), 2 * count, segmenter)

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissectreport.drawings.dataset import cached_drawings
+from dissectreport.errors import BadOption
+from dissectreport.models.families.stylegan2 import StyleGAN2
 from dissectreport.models.proggan import ProgressiveGenerator
+
+PROGRESSIVE, STYLE = "progressive", "style"
+"""The families of generators that can be trained in stages."""
+TrainedGenerator = ProgressiveGenerator | StyleGAN2
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class Recipe:
     """
 
     subject: str = "churches"
+    family: str = PROGRESSIVE
+    """The generator's: progressive, which grows, or style, a StyleGAN2 with one adversarial stage at full size."""
     seed: int = 0
     sizes: tuple[int, ...] = (128, 192, 192, 96, 48, 32, 16)
     """The generator's channels: of the latent, then of each resolution from 4x4 to the full one."""
@@ -53,6 +61,15 @@ class Recipe:
     """The weight of the error of these images."""
     growth_steps: int = 250
     """Steps in which the layers that a stage adds learn to repeat what the stage before shows."""
+
+    def __post_init__(self) -> None:
+        if self.family not in (PROGRESSIVE, STYLE):
+            raise BadOption(f"the family of a generator is {PROGRESSIVE} or {STYLE}, not {self.family}")
+        if self.family == STYLE and len(self.adversarial_images) > 1:
+            raise BadOption(
+                f"a generator of the family {STYLE} does not grow: give one length in adversarial_images, not "
+                f"{len(self.adversarial_images)}"
+            )
 
     @property
     def size(self) -> int:
@@ -95,7 +112,7 @@ class Stage(Protocol):
     planned: int
     size: int
     progress: Progress
-    average: ProgressiveGenerator
+    average: TrainedGenerator
 
     def advance(self, images: Tensor, random: torch.Generator) -> dict[str, float]:
         """One step on drawings (n, 3, size, size) in [-1, 1]; the losses by name."""

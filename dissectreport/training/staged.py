@@ -24,14 +24,24 @@ from torch import Tensor
 
 from dissectreport.drawings.dataset import HELD_OUT_SEED, SHARD, SUBJECTS
 from dissectreport.files import write
-from dissectreport.models.proggan import ProgressiveGenerator, from_state_dict
 from dissectreport.segmenters.unet import WEIGHTS, UNetSegmenter, load_unet
 from dissectreport.training.adversarial import AdversarialStage, first_stage, next_stage
 from dissectreport.training.autoencoder import AutoencoderStage
 from dissectreport.training.evaluation import Evaluator
+from dissectreport.training.families import tensors_of, trained_generator, with_average_w
 from dissectreport.training.generator import numbers, sheet
 from dissectreport.training.quality import assess
-from dissectreport.training.recipes import Progress, Recipe, Stage, load_pixels, sample_batch, step_random, to_images
+from dissectreport.training.recipes import (
+    PROGRESSIVE,
+    Progress,
+    Recipe,
+    Stage,
+    TrainedGenerator,
+    load_pixels,
+    sample_batch,
+    step_random,
+    to_images,
+)
 from dissectreport.training.weights import write_weights
 
 AUTOENCODER = AutoencoderStage.name
@@ -172,11 +182,12 @@ def evaluate(out: Path, stage: Stage, evaluator: Evaluator, options: RunOptions)
     name = f"{stage.progress.images:07d}"
     sheet(samples(stage.average), columns=8).save(out / stage.name / f"samples_{name}.png")
     about = {"stage": stage.name, "images": stage.progress.images}
-    write_weights(out / stage.name / f"generator_{name}.safetensors", stage.average.state_dict(), about)
+    tensors = tensors_of(with_average_w(stage.average))
+    write_weights(out / stage.name / f"generator_{name}.safetensors", tensors, about)
 
 
 @torch.no_grad()
-def samples(generator: ProgressiveGenerator) -> Tensor:
+def samples(generator: TrainedGenerator) -> Tensor:
     """(SHOWN, 3, h, w) images, always from the same latents."""
     latents = torch.randn(SHOWN, generator.latent_size, generator=torch.Generator().manual_seed(1))
     return torch.cat([generator(part) for part in torch.split(latents, 8)])
@@ -213,10 +224,11 @@ def export(out: Path, weights: Path, options: RunOptions, count: int = 1000) -> 
     recipe = recipe_of(json.loads((out / "recipe.json").read_text()))
     paths = {name: checkpoint(out, name) for name in stage_names(recipe)}
     states = {name: torch.load(path, weights_only=True) for name, path in paths.items() if path.exists()}
-    generator = from_state_dict(list(states.values())[-1]["stage"]["average"])
+    generator = with_average_w(trained_generator(recipe, list(states.values())[-1]["stage"]["average"]))
+    family = "Progressive GAN" if recipe.family == PROGRESSIVE else "StyleGAN2"
     size = f"{generator.resolution} x {generator.resolution}"
     card = {
-        "what": f"Progressive GAN of drawn {recipe.subject}, {size}",
+        "what": f"{family} of drawn {recipe.subject}, {size}",
         "subject": recipe.subject,
         "family_of_training": f"drawn {recipe.subject}, {size}",
         "preceded_by": "it began as the decoder of a variational autoencoder of the same drawings, without labels",
@@ -226,7 +238,7 @@ def export(out: Path, weights: Path, options: RunOptions, count: int = 1000) -> 
         "recipe": asdict(recipe),
         **assess(generator, segmenter_of(recipe, options), count),
     }
-    write_weights(weights, generator.state_dict(), card)
+    write_weights(weights, tensors_of(generator), card)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
