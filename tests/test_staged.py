@@ -252,6 +252,8 @@ def test_drawings_are_made_smaller_and_keep_their_order(drawings: Path) -> None:
     whole = load_pixels(drawings, TINY, 8, 32)
     assert pixels.shape == (8, 16, 16, 3)
     assert torch.equal(whole, torch.from_numpy(draw_many(0, range(8), 32, TINY.subject).image))
+    smaller = replace(TINY, sizes=TINY.sizes[:-1], drawing_size=32)
+    assert smaller.size == 16 and torch.equal(load_pixels(drawings, smaller, 8, 16), pixels)
     means = whole.view(8, 16, 2, 16, 2, 3).float().mean(dim=(2, 4))
     assert (pixels.float() - means).abs().max() <= 0.5
 

@@ -41,6 +41,8 @@ class Recipe:
     batch: int = 16
     autoencoder_data: int = 20_000
     data: int = 100_000
+    drawing_size: int = 0
+    """Height and width at which drawings are made, to be downsampled; 0 for the size of the images."""
     autoencoder_images: int = 60_000
     adversarial_images: tuple[int, ...] = (500_000, 300_000, 300_000)
     """Images of each adversarial stage, the smallest size first."""
@@ -131,7 +133,7 @@ def step_random(seed: int, step: int) -> torch.Generator:
 
 def load_pixels(folder: Path, recipe: Recipe, count: int, size: int) -> Tensor:
     """The first `count` drawings of the recipe's series, (n, size, size, 3) uint8, downsampled where necessary."""
-    shards = cached_drawings(folder, recipe.seed, count, recipe.size, recipe.subject)
+    shards = cached_drawings(folder, recipe.seed, count, recipe.drawing_size or recipe.size, recipe.subject)
     pixels = torch.empty(count, size, size, 3, dtype=torch.uint8)
     first = 0
     for shard in shards:
